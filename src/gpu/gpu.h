@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host GPU behind gpu_ops: the one public header of the layer.  A GPU has four engines; an
+ * engine runs one workload at a time, in the slices its caller gives it, on the caller's thread
+ * (a lane of sched/).  The GPU knows no guest and no VFIO: memory reaches it as address spaces
+ * whose pages its owner translates, registers and events through the gpu_client it was handed.
+ *
+ * Implementations: the software Gen9 (gpu_soft_create) and the null GPU (gpu_null_create), which
+ * walks the ring, raises its interrupts and stores, but counts everything else and draws nothing.
+ */
+#ifndef GPU_GPU_H
+#define GPU_GPU_H
+
+#include <stdatomic.h>
+
+#include "base/types.h"
+
+enum gpu_engine { GPU_RCS, GPU_BCS, GPU_VCS0, GPU_VECS, GPU_ENGINES };
+
+#define for_each_engine(e) for (enum gpu_engine e = GPU_RCS; e < GPU_ENGINES; e++)
+
+/* "rcs0", "bcs0", "vcs0", "vecs0". */
+const char *gpu_engine_name(enum gpu_engine engine);
+/* First register of the engine's block: 0x2000, 0x22000, 0x12000, 0x1a000 (i915: RING_BASE). */
+uint32_t gpu_engine_base(enum gpu_engine engine);
+
+/* ---- Address spaces ------------------------------------------------------------------------ */
+
+enum gpu_access { GPU_READ = 1, GPU_WRITE = 2 };
+
+/* One translated 4 KiB page. */
+struct gpu_page {
+	void *host; /* its first byte; NULL: no mapping, use the read and write methods */
+	bool writable;
+};
+
+struct gpu_as;
+
+struct gpu_as_ops {
+	/* Translates the page at @gma (page-aligned); 0, or -EFAULT: not present or forbidden. */
+	int (*translate)(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page);
+	/* For pages without a host mapping; the range never crosses a page. */
+	int (*read)(struct gpu_as *as, gma_t gma, void *buf, size_t len);
+	int (*write)(struct gpu_as *as, gma_t gma, const void *buf, size_t len);
+	/* True when cached translations must be dropped (the memory map changed); cheap. */
+	bool (*stale)(struct gpu_as *as);
+};
+
+#define GPU_TLB_ENTRIES 1024u
+
+/*
+ * An address space: the owner embeds it, fills in ops and address_bits and hands it to workloads.
+ * The TLB is the GPU's; it is dropped by gpu_as_invalidate() and nothing else.  Owner: the one
+ * lane that runs the workload using it, at a time.
+ */
+struct gpu_as {
+	const struct gpu_as_ops *ops;
+	unsigned int address_bits; /* 32 for the GGTT, 48 for a PPGTT: addresses are cut to it */
+	struct gpu_tlb_entry {
+		uint64_t tag; /* page number + 1, 0 when empty */
+		struct gpu_page page;
+	} tlb[GPU_TLB_ENTRIES];
+	uint64_t hits, misses;
+};
+
+void gpu_as_init(struct gpu_as *as, const struct gpu_as_ops *ops, unsigned int address_bits);
+/* Drops every cached translation. */
+void gpu_as_invalidate(struct gpu_as *as);
+/* Copies across page borders; -EFAULT with *@fault_at set to the first page that failed. */
+int gpu_as_read(struct gpu_as *as, gma_t gma, void *buf, size_t len, gma_t *fault_at);
+int gpu_as_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len, gma_t *fault_at);
+/* Host address of one page's byte at @gma, or NULL; valid until the TLB is dropped. */
+void *gpu_as_map(struct gpu_as *as, gma_t gma, unsigned int access);
+
+/* ---- Workloads ----------------------------------------------------------------------------- */
+
+/* Where the command streamer stands: what RING_HEAD and the BB registers of a context hold. */
+struct gpu_cs_state {
+	uint32_t head, tail; /* bytes into the ring */
+	uint64_t bb_head[2]; /* first and second level batch: next command */
+	bool bb_valid[2];
+	bool bb_ppgtt[2]; /* BB_STATE: address space indicator */
+};
+
+struct gpu_client;
+
+/* One context on one engine.  The caller keeps it alive from begin() to end(). */
+struct gpu_workload {
+	enum gpu_engine engine;
+	uint32_t context_id;
+	struct gpu_as *ggtt;
+	struct gpu_as *ppgtt;
+	gma_t ring_start; /* GGTT */
+	uint32_t ring_bytes;
+	gma_t context_page; /* GGTT address of the context's page 0: post-sync "store index" */
+	gma_t status_page;  /* GGTT address of the engine's HWSP: MI_STORE_DATA_INDEX */
+	gma_t indirect_ctx; /* GGTT; indirect_ctx_bytes 0: none.  Runs before the ring */
+	uint32_t indirect_ctx_bytes;
+	gma_t per_ctx;		/* GGTT; v == 0: none */
+	struct gpu_cs_state cs; /* in: where to start; out, at end(): where it stood */
+	struct gpu_client *client;
+};
+
+enum gpu_fault_kind {
+	GPU_FAULT_NONE,
+	GPU_FAULT_OPCODE,  /* no such command, or not on this engine */
+	GPU_FAULT_LENGTH,  /* a length the command cannot have, or past the end of its buffer */
+	GPU_FAULT_ADDRESS, /* page not present, or not writable */
+	GPU_FAULT_ALIGNMENT,
+	GPU_FAULT_NESTING, /* batch from a second level batch */
+	GPU_FAULT_RING,	   /* head or tail outside the ring, ring not enabled */
+	GPU_FAULT_CONTEXT, /* a context image that makes no sense */
+	GPU_FAULT_KINDS
+};
+const char *gpu_fault_name(enum gpu_fault_kind kind);
+
+struct gpu_fault {
+	enum gpu_fault_kind kind;
+	enum gpu_engine engine;
+	uint32_t context_id;
+	bool ppgtt;
+	bool write;
+	uint64_t command_at; /* address of the command */
+	uint64_t address;    /* the operand that failed, for GPU_FAULT_ADDRESS */
+	uint32_t header;     /* its first dword */
+};
+
+/* Bits of the engine's interrupt half-word as the GT IIR registers place them (i915: GT_*). */
+enum gpu_interrupt {
+	GPU_INTERRUPT_USER = BIT(0),
+	GPU_INTERRUPT_CS_ERROR = BIT(3),
+	GPU_INTERRUPT_FLUSH_NOTIFY = BIT(4),
+	GPU_INTERRUPT_CONTEXT_SWITCH = BIT(8),
+	GPU_INTERRUPT_WAIT_SEMAPHORE = BIT(11),
+};
+
+/* What the GPU asks of its owner; called on the lane's thread, in the middle of run(). */
+struct gpu_client_ops {
+	/* Registers the command streamer does not own itself.  Offsets are absolute, aligned to 4.
+	 */
+	uint32_t (*reg_read)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset);
+	void (*reg_write)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset,
+			  uint32_t value);
+	/* enum gpu_interrupt bits. */
+	void (*interrupt)(struct gpu_client *client, enum gpu_engine engine, uint32_t bits);
+	/* The workload reached its tail: the newest tail (lite restore), the same when there is
+	 * none. */
+	uint32_t (*ring_tail)(struct gpu_client *client, enum gpu_engine engine);
+	/* A fault was met; run() returns GPU_RUN_FAULT next. */
+	void (*fault)(struct gpu_client *client, const struct gpu_fault *fault);
+	/* Asked between commands: true makes run() return GPU_RUN_BUDGET soon (memory map changes).
+	 */
+	bool (*yield)(struct gpu_client *client);
+};
+
+struct gpu_client {
+	const struct gpu_client_ops *ops;
+};
+
+enum gpu_run {
+	GPU_RUN_DONE,	 /* head == tail */
+	GPU_RUN_BUDGET,	 /* the slice is used up, or a yield was asked for */
+	GPU_RUN_WAIT,	 /* a semaphore or event is not there yet: run again later */
+	GPU_RUN_FAULT,	 /* halted on a fault: nothing more happens until end() */
+	GPU_RUN_STOPPED, /* stop() was called */
+};
+
+struct gpu_stats {
+	uint64_t commands[GPU_ENGINES];
+	uint64_t batches[GPU_ENGINES];
+	uint64_t
+		not_executed[GPU_ENGINES]; /* parsed with the right length, but 3D, media or blit */
+	uint64_t faults[GPU_ENGINES];
+	uint64_t bytes_fetched[GPU_ENGINES];
+	uint64_t tlb_hits, tlb_misses;
+};
+
+struct gpu;
+
+struct gpu_ops {
+	void (*destroy)(struct gpu *gpu);
+	/* Loads @workload onto its (idle) engine. */
+	void (*begin)(struct gpu *gpu, struct gpu_workload *workload);
+	/* Runs until @deadline_ns (CLOCK_MONOTONIC) or an earlier reason. */
+	enum gpu_run (*run)(struct gpu *gpu, enum gpu_engine engine, uint64_t deadline_ns);
+	/* Takes the workload off; its cs field says where it stood. */
+	void (*end)(struct gpu *gpu, enum gpu_engine engine);
+	/* Any thread: run() on @engine returns GPU_RUN_STOPPED before its next command. */
+	void (*stop)(struct gpu *gpu, enum gpu_engine engine);
+	/* The engine's own registers back to power-on values (engine reset). */
+	void (*reset)(struct gpu *gpu, enum gpu_engine engine);
+	/*
+	 * Registers that live in the command streamer (GPRs, MI_PREDICATE_*, counters; absolute
+	 * offsets).  False when @offset is none of them.  Any thread.
+	 */
+	bool (*reg_read)(struct gpu *gpu, enum gpu_engine engine, uint32_t offset, uint32_t *value);
+	bool (*reg_write)(struct gpu *gpu, enum gpu_engine engine, uint32_t offset, uint32_t value);
+	/* Where the engine stands now, for RING_HEAD, ACTHD, BBADDR, IPEHR.  Any thread. */
+	void (*where)(struct gpu *gpu, enum gpu_engine engine, struct gpu_cs_state *cs,
+		      uint32_t *last_header);
+	void (*stats)(struct gpu *gpu, struct gpu_stats *stats);
+};
+
+struct gpu {
+	const struct gpu_ops *ops;
+};
+
+/* A GPU to be destroyed with gpu_destroy(); NULL when there is no memory. */
+struct gpu *gpu_soft_create(void);
+struct gpu *gpu_null_create(void);
+
+static inline void gpu_destroy(struct gpu *gpu)
+{
+	if (gpu)
+		gpu->ops->destroy(gpu);
+}
+
+/* The GPU's clock: 12 MHz ticks since the host booted (TIMESTAMP registers, 36 bits wide). */
+uint64_t gpu_timestamp(void);
+
+#endif

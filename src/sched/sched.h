@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lanes: threads that run engines' work in slices, knowing nothing of what the work is.
+ * An entity (one engine of one vGPU) is runnable after sched_kick() and is stepped, a slice at a
+ * time and in turn with the lane's other entities, until its step says that it is idle.
+ */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "base/types.h"
+
+enum sched_step {
+	SCHED_STEP_IDLE, /* nothing to do until the next kick */
+	SCHED_STEP_MORE, /* the slice is used up: call again */
+	SCHED_STEP_WAIT, /* blocked on something without a kick (a semaphore in memory): poll again soon
+		     */
+};
+
+struct sched_lane;
+
+struct sched_entity {
+	/* Works until @deadline_ns at most; on the lane's thread. */
+	enum sched_step (*step)(struct sched_entity *entity, uint64_t deadline_ns);
+	/* The rest is the lane's, guarded by its lock. */
+	struct sched_lane *lane;
+	struct sched_entity *next;
+	bool runnable, running, waiting, halted;
+	uint64_t busy_ns; /* lane time used so far */
+};
+
+/* Starts a lane's thread, named @name; -errno. */
+int sched_lane_create(const char *name, struct sched_lane **lane);
+/* Ends the thread; every entity must have been removed. */
+void sched_lane_destroy(struct sched_lane *lane);
+
+void sched_add(struct sched_lane *lane, struct sched_entity *entity);
+/* Returns when @entity is not running and will not run again. */
+void sched_remove(struct sched_entity *entity);
+
+/* Any thread, the entity's own step included; never blocks. */
+void sched_kick(struct sched_entity *entity);
+/* Returns when @entity is not running; it stays off until sched_release().  Not from a step. */
+void sched_halt(struct sched_entity *entity);
+void sched_release(struct sched_entity *entity);
+
+uint64_t sched_busy_ns(struct sched_entity *entity);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One virtual Gen9 GT2 in the i915 driver's vGPU mode: the one public header of the layer.
+ * It knows no VMM and no VFIO: accesses to its BARs come in as calls, an interrupt leaves through
+ * vgpu_host_ops, guest memory is reached through guest_ops.
+ *
+ * Threads: BAR accesses from any thread (side effects are under the vGPU's lock); the engines run
+ * on the lane; the display timer on the thread that owns the loop.
+ */
+#ifndef VGPU_VGPU_H
+#define VGPU_VGPU_H
+
+#include "base/types.h"
+#include "display/display.h"
+#include "gpu/gpu.h"
+#include "guest/guest.h"
+#include "sched/sched.h"
+
+#define VGPU_BAR0_BYTES	     (16u << 20)
+#define VGPU_MMIO_BYTES	     (2u << 20)
+#define VGPU_OPREGION_OFFSET (2u << 20) /* in BAR0: where config 0xFC (ASLS) points */
+#define VGPU_OPREGION_BYTES  (8u << 10)
+#define VGPU_GTT_OFFSET	     (8u << 20)
+#define VGPU_MAX_PORTS	     3u
+
+/* What a vGPU is given, in the manner of GVT's types (i915-GVTg_V5_*). */
+struct vgpu_type {
+	const char *name;
+	const char *description;
+	uint64_t aperture_bytes;    /* BAR2 */
+	uint64_t mappable_bytes;    /* share of it that the guest may map (PVINFO 0x44) */
+	uint64_t nonmappable_bytes; /* share of the GGTT beyond BAR2 (PVINFO 0x4c) */
+	uint32_t fences;
+	uint32_t weight;
+	uint32_t max_width, max_height;
+};
+const struct vgpu_type *vgpu_types(size_t *count);
+const struct vgpu_type *vgpu_type_find(const char *name);
+
+enum vgpu_port_kind { VGPU_PORT_NONE, VGPU_PORT_HDMI, VGPU_PORT_DP };
+
+/* A monitor on a port.  Ports are B, C, D in order of the array. */
+struct vgpu_port_config {
+	enum vgpu_port_kind kind;
+	bool plugged;
+	uint32_t width, height, refresh_hz;
+};
+
+struct vgpu_host_ops {
+	/* Fire the interrupt message; any thread. */
+	void (*interrupt)(void *opaque);
+	/* Call vgpu_display_tick() at @when_ns (CLOCK_MONOTONIC); 0: not again.  Any thread. */
+	void (*display_timer)(void *opaque, uint64_t when_ns);
+};
+
+struct vgpu_config {
+	const char *name;
+	const struct vgpu_type *type;
+	bool render_only;
+	struct vgpu_port_config ports[VGPU_MAX_PORTS];
+	struct guest *guest;
+	struct gpu *gpu;	 /* borrowed */
+	struct sched_lane *lane; /* borrowed */
+	const struct vgpu_host_ops *host;
+	void *opaque;
+};
+
+struct vgpu;
+
+int vgpu_create(const struct vgpu_config *config, struct vgpu **vgpu);
+void vgpu_destroy(struct vgpu *vgpu);
+
+/* As at power on: the function-level reset of PCI.  Not from a lane. */
+void vgpu_reset(struct vgpu *vgpu);
+
+/* BAR0: registers, opregion, GGTT entries.  @len 1, 2, 4, 8, or bulk; inside the BAR. */
+void vgpu_bar0_read(struct vgpu *vgpu, uint64_t offset, void *buf, size_t len);
+void vgpu_bar0_write(struct vgpu *vgpu, uint64_t offset, const void *buf, size_t len);
+/* BAR2: the aperture, through the GGTT and the fences. */
+void vgpu_aperture_read(struct vgpu *vgpu, uint64_t offset, void *buf, size_t len);
+void vgpu_aperture_write(struct vgpu *vgpu, uint64_t offset, const void *buf, size_t len);
+
+/* Config bytes of an integrated Intel GPU: 0x50 GMCH_CTL, 0x5C BDSM, 0xFC ASLS (needs BAR0). */
+bool vgpu_pci_config_read(struct vgpu *vgpu, uint16_t offset, uint64_t bar0, uint8_t *value);
+
+void vgpu_display_tick(struct vgpu *vgpu, uint64_t now_ns);
+
+/* Changes a monitor while running; the guest sees a hotplug.  -ENODEV: no such port; -EINVAL. */
+int vgpu_display_set_mode(struct vgpu *vgpu, unsigned int port, uint32_t width, uint32_t height,
+			  uint32_t refresh_hz);
+int vgpu_display_plug(struct vgpu *vgpu, unsigned int port, bool plugged);
+/* Where sinks take their frames from: the heads of this vGPU. */
+struct display_source *vgpu_display_source(struct vgpu *vgpu);
+
+struct vgpu_stats {
+	uint64_t reg_reads, reg_writes; /* registers proper */
+	uint64_t opregion_reads;
+	uint64_t ggtt_reads, ggtt_writes;	  /* GGTT entries */
+	uint64_t aperture_reads, aperture_writes; /* BAR2 */
+	uint64_t submissions[GPU_ENGINES];	  /* ELSP writes of four dwords */
+	uint64_t contexts_completed[GPU_ENGINES];
+	uint64_t engine_busy_ns[GPU_ENGINES];
+	uint64_t engine_resets[GPU_ENGINES], full_resets;
+	uint64_t interrupts; /* messages sent */
+	uint64_t faults[GPU_FAULT_KINDS];
+	uint64_t unknown_registers;		  /* accesses to registers no table names */
+	uint64_t frames[3], flips[3], vblanks[3]; /* per pipe */
+	struct gpu_fault last_fault;
+	struct gpu_stats gpu;
+	bool driver_ready; /* PVINFO display_ready */
+};
+void vgpu_stats(struct vgpu *vgpu, struct vgpu_stats *stats);
+
+#endif
