@@ -65,6 +65,14 @@ take_boot() {
 	chmod 644 "$2/vmlinuz"
 }
 
+# forget_old_images: all but the newest three (a guest that runs keeps its open file).
+forget_old_images() {
+	# shellcheck disable=SC2012
+	ls -dt "$MEDIANT_CACHE/guest-$SUITE"-* | tail -n +4 | while read -r old; do
+		rm -rf "$old"
+	done
+}
+
 # make_image: in a folder of its own, renamed when whole.  The root is stored uncompressed: under
 # TCG the guest's own decompression costs more than the disk space.
 make_image() {
@@ -82,11 +90,13 @@ make_image() {
 		"its words are above; if it lacks user namespaces, run this once as root"
 	say "guest: packing the root file system ..."
 	take_boot "$tmp/root.tar" "$tmp/image"
-	nice sqfstar -quiet -no-progress -noI -noId -noD -noF -noX -b 128K \
-		"$tmp/image/root.squashfs" boot <"$tmp/root.tar" >&2
+	nice sqfstar -quiet -no-progress -no-xattrs -noI -noId -noD -noF -b 128K \
+		"$tmp/image/root.squashfs" boot <"$tmp/root.tar" >"$tmp/log" 2>&1 ||
+		{ cat "$tmp/log" >&2; die "sqfstar could not pack the guest's root"; }
 	mv "$tmp/image" "$1"
 	rm -rf "$tmp"
 	trap - EXIT
+	forget_old_images
 	say "guest: image is in $1"
 }
 

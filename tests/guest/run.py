@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Runs the real-guest tests: stock QEMU, stock Debian guest, our vGPU.
+
+    tests/guest/run.py [PATTERN…] [--list] [--keep]
+
+A PATTERN is a part of "file.Suite.test_name".  One line for each test, as TAP, with the time it
+took; the last line is "N passed, N failed, N skipped".  Logs of failed suites go to
+out/guest-tests/; --keep leaves the whole scratch folder behind and names it.
+"""
+import argparse
+import importlib
+import pathlib
+import shutil
+import signal
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from harness import host  # noqa: E402
+from harness.suite import Suite, VgpuSuite  # noqa: E402
+
+TEST_LIMIT = 120	# seconds, where a test does not say
+SETUP_LIMIT = 300
+
+
+class TooLong(Exception):
+    pass
+
+
+def bounded(function, seconds):
+    def ring(*_):
+        raise TooLong(f"took longer than its {seconds} s")
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        return function()
+    finally:
+        signal.alarm(0)
+
+
+class Report:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def line(self, ok, name, seconds, reason="", skip=""):
+        number = self.passed + self.failed + self.skipped + 1
+        tail = f" # SKIP {skip}" if skip else ""
+        print(f"{'ok' if ok else 'not ok'} {number} - {name} ({seconds:.1f} s){tail}", flush=True)
+        for part in reason.splitlines():
+            print(f"#   {part}", flush=True)
+        if skip:
+            self.skipped += 1
+        elif ok:
+            self.passed += 1
+        else:
+            self.failed += 1
+
+
+def reason_of(error):
+    if isinstance(error, (host.Failure, TimeoutError, TooLong)):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({pathlib.Path(where.filename).name}:{where.lineno})"
+
+
+def suites():
+    """[(file, class, [test names])] in the files' order of names and the tests' of writing."""
+    found = []
+    for path in sorted(HERE.glob("test_*.py")):
+        module = importlib.import_module(path.stem)
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Suite) and \
+                    value.__module__ == module.__name__:
+                tests = [name for name in vars(value) if name.startswith("test_")]
+                found.append((path.stem[5:], value, tests))
+    return found
+
+
+def chosen(patterns):
+    for file, suite, tests in suites():
+        names = [(test, f"{file}.{suite.__name__}.{test}") for test in tests]
+        if patterns:
+            names = [pair for pair in names if any(p in pair[1] for p in patterns)]
+        elif suite.on_demand:
+            names = []
+        if names:
+            yield suite, names
+
+
+def keep_logs(suite, name):
+    kept = host.ROOT / "out" / "guest-tests" / name
+    shutil.rmtree(kept, ignore_errors=True)
+    for path in suite.logs():
+        if pathlib.Path(path).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, kept / f"{pathlib.Path(path).parent.name}-{pathlib.Path(path).name}")
+    print(f"#   logs are in {kept.relative_to(host.ROOT)}", flush=True)
+
+
+def run_one(report, suite, test, name):
+    start = time.monotonic()
+    function = getattr(suite, test)
+    try:
+        suite.ready()
+        bounded(function, getattr(function, "limit", TEST_LIMIT))
+    except host.Skip as why:
+        report.line(True, name, time.monotonic() - start, skip=str(why))
+    except Exception as error:		# a test may fail in any way; the run goes on
+        report.line(False, name, time.monotonic() - start, reason_of(error))
+        return False
+    else:
+        report.line(True, name, time.monotonic() - start)
+    return True
+
+
+def run_suite(report, kind, names):
+    suite = kind()
+    start = time.monotonic()
+    fine = True
+    label = names[0][1].rsplit(".", 1)[0]
+    print(f"# {label}: setting up ...", flush=True)
+    try:
+        bounded(suite.setup, SETUP_LIMIT)
+        print(f"# {label}: up after {time.monotonic() - start:.1f} s", flush=True)
+        for test, name in names:
+            fine = run_one(report, suite, test, name) and fine
+    except host.Skip as why:
+        for _, name in names:
+            report.line(True, name, 0, skip=str(why))
+    except Exception as error:
+        fine = False
+        for _, name in names:
+            report.line(False, name, time.monotonic() - start, f"set-up: {reason_of(error)}")
+            start = time.monotonic()
+    if not fine:
+        keep_logs(suite, label)
+    try:
+        bounded(suite.teardown, 60)
+    except Exception as error:
+        report.line(False, f"{label}.teardown", 0, reason_of(error))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pattern", nargs="*")
+    parser.add_argument("--list", action="store_true", help="print the tests' names and stop")
+    parser.add_argument("--keep", action="store_true", help="leave the scratch folder behind")
+    options = parser.parse_args()
+    wanted = list(chosen(options.pattern))
+    if options.list:
+        for _, names in wanted:
+            print("\n".join(name for _, name in names))
+        return 0
+    report = Report()
+    print("TAP version 13", flush=True)
+    for kind, names in wanted:
+        run_suite(report, kind, names)
+    if options.keep:
+        print(f"# the scratch folder is {host.scratch()}")
+    else:
+        shutil.rmtree(host.scratch(), ignore_errors=True)
+    print(f"1..{report.passed + report.failed + report.skipped}")
+    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped", flush=True)
+    return 1 if report.failed or not report.passed + report.skipped else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
