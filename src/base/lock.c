@@ -9,20 +9,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef MEDIANT_DEBUG_CHECKS
 static _Thread_local uint32_t held_ranks;
+
+static const char *const rank_names[LOCK_RANKS] = {
+	[LOCK_DEVICE] = "LOCK_DEVICE", [LOCK_DISPLAY] = "LOCK_DISPLAY", [LOCK_GUEST] = "LOCK_GUEST",
+	[LOCK_VGPU] = "LOCK_VGPU",     [LOCK_SCHED] = "LOCK_SCHED",	[LOCK_IRQ] = "LOCK_IRQ",
+	[LOCK_LEAF] = "LOCK_LEAF",
+};
+
+static void out_of_order(enum lock_rank rank)
+{
+	fprintf(stderr, "mediant: lock order: %s taken while these are held:", rank_names[rank]);
+	for (unsigned int r = 0; r < LOCK_RANKS; r++)
+		if (held_ranks & BIT(r))
+			fprintf(stderr, " %s", rank_names[r]);
+	fputc('\n', stderr);
+	abort();
+}
+#endif
 
 void lock_rank_push(enum lock_rank rank)
 {
 #ifdef MEDIANT_DEBUG_CHECKS
-	if (held_ranks >> rank) {
-		fprintf(stderr, "mediant: lock order: rank %d taken while ranks 0x%x are held\n",
-			rank, held_ranks);
-		abort();
-	}
+	if (held_ranks >> rank)
+		out_of_order(rank);
 	held_ranks |= BIT(rank);
 #else
 	(void)rank;
-	(void)held_ranks;
 #endif
 }
 

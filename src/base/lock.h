@@ -2,7 +2,7 @@
 /*
  * Mutexes with a rank.  A thread may only take a lock of a higher rank than those it holds; in
  * builds with -Ddebug_checks=true each acquisition is checked against that order and a violation
- * aborts with the two names.  The order below is the only one in the house.
+ * aborts with the names of both.  The order below is the only one in the house.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H

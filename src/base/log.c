@@ -20,7 +20,7 @@ static const char *const level_words[] = { "error", "warn", "info", "debug" };
 
 void log_set_name(const char *name)
 {
-	snprintf(log_name, sizeof(log_name), "[%s]", name);
+	snprintf(log_name, sizeof(log_name), "[%.60s]", name);
 }
 
 int log_level_parse(const char *word, enum log_level *level)

@@ -23,7 +23,7 @@ int log_level_parse(const char *word, enum log_level *level);
 
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* One budget of lines: at most @burst, then one each @interval_ns with a count of those dropped. */
+/* One budget of lines: a burst, then one a second with a count of those dropped before it. */
 struct log_limit {
 	_Atomic uint64_t next_ns;
 	_Atomic uint32_t burst_left;
@@ -34,6 +34,7 @@ struct log_limit {
 		.burst_left = 10 \
 	}
 
+/* True when a line may go out now; then *@dropped is how many did not since the last that did. */
 bool log_limit_pass(struct log_limit *limit, uint32_t *dropped);
 
 #define log_at(level, ...)                               \

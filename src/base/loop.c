@@ -26,6 +26,8 @@ static struct loop_work *take_posted(struct loop *loop)
 	struct loop_work *work = loop->posted;
 	if (work) {
 		loop->posted = work->next;
+		if (!loop->posted)
+			loop->posted_tail = &loop->posted;
 		work->queued = false;
 	}
 	lock_release(&loop->lock);
@@ -50,6 +52,7 @@ int loop_init(struct loop *loop)
 	if (loop->epoll_fd < 0)
 		return -errno;
 	lock_init(&loop->lock, LOCK_LEAF);
+	loop->posted_tail = &loop->posted;
 	loop->wake = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -136,8 +139,9 @@ void loop_post(struct loop *loop, struct loop_work *work)
 	bool fresh = !work->queued;
 	if (fresh) {
 		work->queued = true;
-		work->next = loop->posted;
-		loop->posted = work;
+		work->next = NULL;
+		*loop->posted_tail = work;
+		loop->posted_tail = &work->next;
 	}
 	lock_release(&loop->lock);
 	if (fresh)

@@ -21,7 +21,10 @@ struct loop_timer {
 	void (*expired)(struct loop_timer *timer);
 };
 
-/* A piece of work handed to the loop by another thread; runs once for any number of posts. */
+/*
+ * A piece of work handed to the loop by another thread.  Runs in the order of first posts, once
+ * for any number of posts before it runs; its memory must live until then.
+ */
 struct loop_work {
 	void (*run)(struct loop_work *work);
 	bool queued; /* guarded by the loop's lock */
@@ -32,7 +35,7 @@ struct loop {
 	int epoll_fd;
 	struct loop_source wake;
 	struct lock lock; /* LOCK_LEAF: guards posted */
-	struct loop_work *posted;
+	struct loop_work *posted, **posted_tail;
 	bool stopping;
 	struct loop_source *pending[16]; /* the events being delivered; removed sources are NULL */
 	int pending_count;
