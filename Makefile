@@ -2,11 +2,11 @@
 #
 #   make            build
 #   make demo       set up, build, boot a Debian guest on a vGPU, leave pictures in out/demo/
-#   make check      set up, build, run every test
+#   make check      set up, build, run every test (make quick: without the real guest)
 #   make bench      measure, append to out/bench.jsonl
 BUILD ?= build
 
-.PHONY: all build demo check bench setup clean install help
+.PHONY: all build demo check quick bench setup clean install help
 
 all: build
 
@@ -25,8 +25,11 @@ demo: build
 	@scripts/setup.sh guest
 	@scripts/demo.sh
 
-check: setup
+check:
 	@scripts/check.sh
+
+quick:
+	@scripts/check.sh --quick
 
 bench: build
 	@scripts/bench.sh

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Everything that is to hold, from the layout of the code to a Debian guest on the vGPU.
+#
+#   scripts/check.sh            all of it; logs go to out/check/
+#   scripts/check.sh --quick    all but the real guest
+#
+# The last line is "N passed, N failed, N skipped": each case of each test program counts, and so
+# does each step without cases.  The exit status is 0 when nothing failed.  Three builds are kept
+# for the next time: build/ (gcc), build-asan/ (clang, ASan, UBSan, fuzzers), build-tsan/.
+set -u
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+quick=
+case ${1:-} in
+--quick) quick=yes ;;
+'') ;;
+*)
+	sed -n '3,10s/^# \{0,1\}//p' "$0"
+	exit 2
+	;;
+esac
+
+# A first word of ours about the machine: without a compiler nothing below can run.
+echo "== packages"
+scripts/setup.sh build || {
+	echo
+	echo "0 passed, 1 failed, 0 skipped"
+	exit 1
+}
+
+run() { python3 scripts/test-runner.py "$@"; }
+
+# build NAME FOLDER [MESON OPTION...]: set up once, compile what changed.
+build() {
+	name=$1 folder=$2
+	shift 2
+	[ -f "$folder/build.ninja" ] ||
+		run step "$name: meson setup" --quiet -- meson setup "$folder" "$@" || return 1
+	run step "$name: compile" --quiet --limit 1200 -- ninja -C "$folder"
+}
+
+format() {
+	run step "format" --quiet -- sh -c \
+		'find src include tests fuzz bench -name "*.[ch]" | xargs clang-format --dry-run -Werror'
+}
+
+started=$(date +%s)
+run begin
+
+format
+run step "layers: self-test" --quiet -- scripts/check-layers.py --self-test
+run step "layers" -- scripts/check-layers.py
+
+sanitizers="-Db_lundef=false -Ddebug_checks=true"
+if build "gcc" build; then
+	run step "headers alone" --quiet -- scripts/check-headers build
+fi
+if CC=clang build "ASan and UBSan" build-asan -Db_sanitize=address,undefined -Dfuzz=true \
+	$sanitizers; then
+	run step "static analysis" --quiet --limit 900 -- scripts/analyse.py build-asan
+	run meson "tests under ASan and UBSan" build-asan --slow 4
+fi
+if build "TSan" build-tsan -Db_sanitize=thread $sanitizers; then
+	run meson "tests under TSan" build-tsan --slow 6 --no-suite no-tsan
+fi
+
+if [ -n "$quick" ]; then
+	run step "real guest" --quiet -- sh -c 'echo "left out: --quick was asked for"; exit 77'
+else
+	run step "QEMU and the guest's image" --limit 1800 -- sh -c \
+		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
+	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
+fi
+
+echo
+echo "check took $((($(date +%s) - started) / 60)) min $((($(date +%s) - started) % 60)) s"
+run report
