@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the folder of a Debian guest made for trying vGPUs (all talk goes to stderr):
 #
 #   vmlinuz       bookworm's stock kernel, as packaged

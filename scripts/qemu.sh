@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the path of a qemu-system-x86_64 that has vfio-user-pci (all talk goes to stderr).
 #
 # It owns the choice of QEMU: the machine's own when that has the device (QEMU 10.1 or newer),

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Makes sure the Debian packages that Mediant needs are on this machine; says nothing when they are.
 #
 # It owns the list of packages.  Looks first (no root, no network), installs only what is missing,

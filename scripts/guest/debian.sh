@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Where Debian packages come from, for the scripts that fetch some without installing them.
 # Sourced by qemu.sh and guest-image.sh. It owns two questions: which mirror this machine uses,
 # and how to run apt on the side (own lists, own cache, own status: the system's are never

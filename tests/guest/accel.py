@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Prints "kvm" or "tcg" (the reason on stderr): what scripts/qemu.sh --accel runs."""
 import sys
 

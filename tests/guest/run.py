@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Runs the real-guest tests: stock QEMU, stock Debian guest, our vGPU.
 
     tests/guest/run.py [PATTERN…] [--list] [--keep]

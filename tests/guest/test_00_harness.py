@@ -1,6 +1,9 @@
+# SPDX-License-Identifier: MIT
 """The harness itself, on a guest without a vGPU: run by name only (run.py harness)."""
 from harness.guest import Guest
 from harness.console import rows_lit, rows_written
+from harness.modes import Pattern, connected
+from harness.proc import wait_for
 from harness.suite import Suite, check, check_log, install_inside
 
 
@@ -8,7 +11,8 @@ class Plain(Suite):
     on_demand = True
 
     def setup(self):
-        self.vm = Guest("plain", adapter="virtio-gpu-pci,xres=1024,yres=768").boot()
+        self.vm = Guest("plain", adapter="virtio-gpu-pci,xres=1024,yres=768",
+                        extra=["-device", "bochs-display,id=other"]).boot()
 
     def teardown(self):
         self.vm.stop()
@@ -28,10 +32,23 @@ class Plain(Suite):
 
     def test_picture_of_the_console(self):
         self.vm.wait_prompt(20)
-        picture = self.vm.screendump()
-        check(picture.distinct() > 1, f"{picture.size()}, of one colour")
         rows = self.vm.console()
-        check(rows_lit(picture, rows) == rows_written(rows), "the text and its picture differ")
+        lit = [rows_lit(self.vm.screendump(device), rows) for device in ("adapter", "other")]
+        check(rows_written(rows) in lit, "the text and its picture differ")
+
+    def test_two_adapters_show_one_pattern(self):
+        virtio, bochs = (connected(self.vm, driver)[0] for driver in ("virtio_gpu", "bochs-drm"))
+        for size in sorted(set(virtio.sizes()) & set(bochs.sizes()))[-3:]:
+            pictures = []
+            for driver, connector, device in (("virtio_gpu", virtio, "adapter"),
+                                              ("bochs-drm", bochs, "other")):
+                pattern = Pattern(self.vm, driver, connector.ident, connector.sizes()[size])
+                wait_for("the pattern", 10, lambda name=device:
+                         self.vm.screendump(name).distinct() > 8)
+                pictures.append(self.vm.screendump(device))
+                pattern.stop()
+            check(not pictures[0].difference(pictures[1]),
+                  f"{size}: {pictures[0].difference(pictures[1])}")
 
     def test_reboot(self):
         self.vm.reboot()

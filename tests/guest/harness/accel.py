@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """KVM or TCG: what can really run a stock guest kernel on this machine.
 
 /dev/kvm may exist and yet not run one (a nested hypervisor that interprets the guest's kernel

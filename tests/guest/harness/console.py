@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The kernel's text console against a picture of it: is what is written also what is drawn?"""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One stock QEMU with one stock Debian guest in it, with or without a vGPU.
 
 Talks to the guest through its agent, to QEMU through QMP; the serial line goes to a file.

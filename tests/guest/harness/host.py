@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """This machine's side: where the programs, the guest image and the scratch folder are.
 
 QEMU and the image come from the scripts, which fetch them at first use; nothing here downloads.

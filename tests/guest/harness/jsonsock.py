@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two JSON talkers over UNIX sockets: QEMU's monitor (QMP) and the guest's agent."""
 import base64
 import json

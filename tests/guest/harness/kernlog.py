@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads a guest's kernel log for anything i915 or drm complains about.
 
 It looks at the words, not at the log level alone: a stock driver warns at several levels.  What

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pictures as the tests compare them: PNG (from `mediant screenshot`) and PPM (from QEMU)."""
 import struct
 import zlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A process of ours: started with its output in a file, ended by its id, never left behind."""
 import atexit
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a test file is made of: suites, each one boot (or few), each with tests in their order."""
 import io
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One vGPU: a `mediant serve` process, and the words of `mediant` about it."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Talks to i915 by its ioctls, in the guest: objects, batches on one engine, waiting for them."""
 import ctypes
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """hang.py ENGINE SECONDS: a batch without an end; prints how long until the driver had reset."""
 import struct
 import sys

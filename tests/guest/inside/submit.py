@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """submit.py ENGINE COUNT: runs a storing batch COUNT times, waiting each time; checks the value."""
 import sys
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vblank.py SECONDS: prints, for each lit pipe, "pipe wanted measured" in Hz.
 
 Wanted is what the mode's clock and totals say; measured comes from the kernel's own vblank

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""First light: a stock guest binds its driver, draws its console and runs its programs."""
+import time
+
+from harness import counters
+from harness.console import rows_lit, rows_written
+from harness.proc import wait_for
+from harness.suite import VgpuSuite, check, limit
+
+ENGINES = ("rcs", "bcs", "vcs", "vecs")
+BENCH = "/usr/libexec/igt-gpu-tools/benchmarks"
+MOST_REGISTER_ACCESSES = 3500	# driver load to drawn console
+MOST_APERTURE_STORES = 100	# a naive device takes one for each pixel: 786,688
+
+
+class Console(VgpuSuite):
+    name = "light"
+    serve = ("--display", "hdmi:1024x768")
+
+    def setup(self):
+        super().setup()
+        self.vm.wait_prompt()
+        self.at_login = self.vgpu.stat()
+
+    def test_driver_sees_the_vgpu_and_does_not_complain(self):
+        self.check_log()
+
+    def test_device_nodes(self):
+        self.vm.run("test -c /dev/dri/card0 && test -c /dev/dri/renderD128")
+
+    def test_console_is_drawn_as_written(self):
+        def same():
+            picture, rows = self.vgpu.screenshot(), self.vm.console()
+            check(picture.size() == "1024x768", f"the picture is {picture.size()}")
+            return rows_lit(picture, rows) == rows_written(rows)
+        wait_for("the console's rows in the picture", 20, same, 0.5)
+
+    def test_few_register_accesses_to_the_console(self):
+        count = counters.registers(self.at_login)
+        check(count <= MOST_REGISTER_ACCESSES,
+              f"{count} register accesses to the login prompt, at most {MOST_REGISTER_ACCESSES}")
+
+    def test_no_trapped_store_for_each_pixel(self):
+        count = counters.get(self.at_login, "traps.aperture_write")
+        check(count <= MOST_APERTURE_STORES, f"{count} trapped aperture stores")
+
+    def test_idle_guest_hardly_traps(self):
+        before = counters.traps(self.vgpu.stat())
+        time.sleep(15)
+        count = counters.traps(self.vgpu.stat()) - before
+        check(count <= 150, f"{count} traps in 15 s without work")
+
+    def test_every_engine_stores(self):
+        for engine in ENGINES:
+            self.vm.python("submit.py", f"{engine}0", 20)
+
+    def test_few_traps_for_a_submission(self):
+        self.vm.python("submit.py", "rcs0", 1)
+        before = counters.traps(self.vgpu.stat())
+        self.vm.python("submit.py", "rcs0", 101)
+        middle = counters.traps(self.vgpu.stat())
+        self.vm.python("submit.py", "rcs0", 1)
+        after = counters.traps(self.vgpu.stat())
+        each = ((middle - before) - (after - middle)) / 100
+        check(each <= 16, f"{each:.1f} traps for each submission that is waited for")
+
+    @limit(60)
+    def test_timestamp_runs_at_12_mhz(self):
+        read = ("python3 -c 'import time; print(time.monotonic())'; intel_reg read 0x2358; "
+                "python3 -c 'import time; print(time.monotonic())'")
+
+        def look():
+            first, *middle, last = self.vm.run(read, 20).out.split("\n")[:-1]
+            return (float(first) + float(last)) / 2, int(middle[-1].split()[-1], 16)
+        start, begin = look()
+        time.sleep(20)
+        end, final = look()
+        rate = ((final - begin) % (1 << 32)) / (end - start) / 1e6
+        check(abs(rate - 12) < 0.24, f"the timestamp advances at {rate:.3f} MHz")
+
+    @limit(60)
+    def test_vblank_rate(self):
+        lines = self.vm.python("vblank.py", 10, timeout=50).splitlines()
+        check(lines, "no pipe is lit")
+        for line in lines:
+            pipe, wanted, measured = line.split()
+            off = abs(float(measured) / float(wanted) - 1)
+            check(off <= 0.01, f"pipe {pipe}: {measured} Hz, its mode has {wanted} Hz")
+
+    # The benchmarks that Debian packages, on every engine.
+    def bench(self, command, timeout=60):
+        return self.vm.run(f"cd {BENCH} && ./{command}", timeout).out
+
+    @limit(200)
+    def test_gem_exec_nop(self):
+        for engine in ENGINES:
+            self.bench(f"gem_exec_nop -e {engine} -r 1")
+        self.bench("gem_exec_nop -e rcs -s -r 1")
+
+    @limit(240)
+    def test_gem_exec_ctx(self):
+        for engine in ENGINES:
+            self.bench(f"gem_exec_ctx -e {engine} -b switch -r 1")
+        self.bench("gem_exec_ctx -e rcs -b create -r 1")
+
+    @limit(120)
+    def test_gem_latency(self):
+        out = self.bench("gem_latency -t 3", 60)
+        check("/" in out, f"no result: {out!r}")
+
+    @limit(200)
+    def test_gem_busy(self):
+        for engine in ENGINES:
+            self.bench(f"gem_busy -e {engine} -r 1")
+
+    @limit(120)
+    def test_gem_syslatency(self):
+        out = self.bench("gem_syslatency -t 3", 60)
+        check("cycles=" in out, f"no result: {out!r}")
+
+    def test_nothing_was_refused(self):
+        stat = self.vgpu.stat()
+        check(counters.total(stat, "faults") == 0, f"faults: {counters.get(stat, 'faults')}")
+
+    def test_still_no_complaint(self):
+        self.check_log()

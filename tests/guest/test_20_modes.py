@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""Displays: every mode, pixel by pixel beside QEMU's own adapter; formats, flips, hotplug."""
+import re
+
+from harness.guest import Guest
+from harness.host import Failure, Skip, note
+from harness.modes import Pattern, connected
+from harness.proc import wait_for
+from harness.suite import VgpuSuite, check, check_log, install_inside, limit
+from harness.vgpu import Vgpu
+
+REFERENCE = "virtio_gpu"
+
+
+class Modes(VgpuSuite):
+    """A second adapter of QEMU's shows the same patterns."""
+
+    name = "modes"
+    serve = ("--display", "hdmi:1920x1080")
+    guest = {"adapter": "virtio-gpu-pci,xres=1920,yres=1080", "memory": "1536M"}
+
+    def reference(self, size):
+        """The pattern as QEMU's own adapter shows it; None when it has no such mode."""
+        adapter = connected(self.vm, REFERENCE)[0]
+        mode = adapter.sizes().get(size)
+        if not mode:
+            return None
+        pattern = Pattern(self.vm, REFERENCE, adapter.ident, mode)
+        try:
+            wait_for(f"the pattern on {REFERENCE}", 10,
+                     lambda: self.vm.screendump().distinct() > 8)
+            return self.vm.screendump()
+        finally:
+            pattern.stop()
+
+    def compare(self, wanted, connector, mode, form="XR24"):
+        pattern = Pattern(self.vm, "i915", connector, mode, form)
+        parts = ""
+        try:
+            for _ in range(20):
+                parts = self.vgpu.screenshot().difference(wanted)
+                if not parts:
+                    return
+        finally:
+            pattern.stop()
+        raise Failure(f"{mode[1]} {form}: ours and the reference differ: {parts}")
+
+    @limit(600)
+    def test_every_mode_shows_the_pattern(self):
+        ours = connected(self.vm, "i915")[0]
+        seen = 0
+        for size, mode in ours.sizes().items():
+            wanted = self.reference(size)
+            if wanted is None:
+                note(f"{mode[1]}: QEMU's adapter has no such mode, not compared")
+                continue
+            self.compare(wanted, ours.ident, mode)
+            seen += 1
+        check(seen >= 3, f"only {seen} modes could be compared")
+
+    @limit(120)
+    def test_rgb565(self):
+        ours = connected(self.vm, "i915")[0]
+        mode = ours.sizes()[(1024, 768)]
+        wanted = self.reference((1024, 768))
+        wanted.rgb = bytes(wanted.rgb).translate(FIVE_BITS) if wanted else None
+        pattern = Pattern(self.vm, "i915", ours.ident, mode, "RG16")
+        try:
+            def same():
+                mine = self.vgpu.screenshot()
+                return mine.size() == wanted.size() and \
+                    mine.rgb.translate(FIVE_BITS) == wanted.rgb
+            wait_for("the pattern in RGB565", 15, same, 0.2)
+        finally:
+            pattern.stop()
+
+    @limit(120)
+    def test_xrgb2101010(self):
+        ours = connected(self.vm, "i915")[0]
+        mode = ours.sizes()[(1024, 768)]
+        pattern = Pattern(self.vm, "i915", ours.ident, mode, "XR30")
+        try:
+            wait_for("the pattern in XRGB2101010", 15,
+                     lambda: self.vgpu.screenshot().distinct() > 8, 0.2)
+        finally:
+            pattern.stop()
+
+    @limit(60)
+    def test_page_flips_are_paced(self):
+        ours = connected(self.vm, "i915")[0]
+        mode = ours.sizes()[(1024, 768)]
+        pattern = Pattern(self.vm, "i915", ours.ident, mode, "XR24", "-v")
+        try:
+            wait_for("three seconds of flips", 25,
+                     lambda: pattern.text().count("freq:") >= 3, 0.5)
+            rates = [float(rate) for rate in re.findall(r"freq: ([\d.]+)", pattern.text())]
+        finally:
+            pattern.stop()
+        check(abs(rates[-1] / mode[2] - 1) < 0.05, f"flips at {rates} Hz, the mode has {mode[2]}")
+
+    def test_no_complaint(self):
+        self.check_log()
+
+
+FIVE_BITS = bytes(value & 0xf8 for value in range(256))
+
+
+def status(vm):
+    return vm.run("cat /sys/class/drm/card0-*/status").out.split()
+
+
+class Hotplug(VgpuSuite):
+    name = "plug"
+    serve = ("--display", "hdmi:1024x768")
+
+    def wait_status(self, wanted):
+        wait_for(f"the guest sees its monitor {wanted}", 30,
+                 lambda: wanted in status(self.vm), 0.3)
+
+    def test_unplug(self):
+        self.vgpu.display("--unplug")
+        wait_for("the guest sees no monitor", 30,
+                 lambda: "connected" not in status(self.vm), 0.3)
+
+    def test_plug(self):
+        self.vgpu.display("--plug")
+        self.wait_status("connected")
+        wait_for("the console is back", 20, lambda: self.vgpu.screenshot().distinct() > 1, 0.5)
+
+    @limit(90)
+    def test_mode_change_while_running(self):
+        self.vgpu.display("--mode", "1600x900")
+
+        def first():
+            names = self.vm.run("cat /sys/class/drm/card0-*/modes").out.split()
+            return names[:1] == ["1600x900"]
+        wait_for("1600x900 is the guest's preferred mode", 30, first, 0.3)
+        ours = connected(self.vm, "i915")[0]
+        pattern = Pattern(self.vm, "i915", ours.ident, ours.modes[0])
+        try:
+            wait_for("a picture of 1600x900", 15,
+                     lambda: self.vgpu.screenshot().size() == "1600x900", 0.3)
+        finally:
+            pattern.stop()
+
+    def test_no_complaint(self):
+        self.check_log()
+
+
+class ThreeHeads(VgpuSuite):
+    """Three monitors of two kinds, on the older machine type."""
+
+    name = "three"
+    serve = ("--display", "hdmi:1024x768", "--display", "dp:1280x1024", "--display", "hdmi:800x600")
+    guest = {"machine": "pc"}
+
+    def test_three_monitors(self):
+        found = connected(self.vm, "i915")
+        check(len(found) == 3, f"{len(found)} monitors: {[one.name for one in found]}")
+        check(any(one.name.startswith("DP") for one in found), "no DP monitor")
+
+    def test_each_shows_the_console(self):
+        self.vm.wait_prompt()
+        for head in range(3):
+            wait_for(f"a picture on head {head}", 15,
+                     lambda number=head: self.vgpu.screenshot(number).distinct() > 1, 0.5)
+
+    @limit(60)
+    def test_vblank_rates(self):
+        lines = self.vm.python("vblank.py", 5, timeout=50).splitlines()
+        check(len(lines) == 3, f"{len(lines)} pipes are lit")
+        for line in lines:
+            pipe, wanted, measured = line.split()
+            check(abs(float(measured) / float(wanted) - 1) <= 0.02,
+                  f"pipe {pipe}: {measured} Hz, its mode has {wanted} Hz")
+
+    def test_no_complaint(self):
+        self.check_log()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""The guest survives: rebinding, hangs, resets, reboots, and QEMU killed under it."""
+from harness import counters
+from harness.host import Failure
+from harness.proc import wait_for
+from harness.suite import VgpuSuite, check, install_inside, limit
+
+PCI = "0000:00:02.0"
+DRIVER = "/sys/bus/pci/drivers/i915"
+DEBUG = "/sys/kernel/debug/dri/0"
+# What the driver must say when a test makes it reset: news, no complaint.
+RESET_NEWS = [
+    (r"Resetting (rcs0|chip) for|GPU HANG: ecode|\[drm\] .*context reset due to GPU hang|"
+     r"Got hung context|GPU error state saved|Fence expiration time out|"
+     r"GPU hangs can indicate a bug|Please file a .*bug|drm/i915 developers can then|"
+     r"The GPU crash dump is required|bug on gitlab|Manually (set|setting) wedged",
+     "the reset that the test asked for"),
+]
+UNBIND_NEWS = [
+    (r"i915 0000:00:02\.0: .*(Console: switching|deactivate)", "the driver leaves"),
+]
+
+
+class Driver(VgpuSuite):
+    name = "survive"
+    serve = ("--display", "hdmi:1024x768")
+
+    def works(self):
+        for engine in ("rcs0", "bcs0", "vcs0", "vecs0"):
+            self.vm.python("submit.py", engine, 2)
+
+    @limit(240)
+    def test_unbind_and_bind_ten_times(self):
+        self.vm.wait_prompt()
+        before = (len(self.vgpu.process.descriptors()), self.vgpu.process.threads())
+        release = "for c in /sys/class/vtconsole/vtcon*; do grep -q 'frame buffer' $c/name && " \
+                  "echo 0 >$c/bind; done; true"
+        for _ in range(10):
+            self.vm.run(f"{release}; echo {PCI} >{DRIVER}/unbind", 30)
+            self.vm.run(f"echo {PCI} >{DRIVER}/bind", 60)
+            self.vm.run("for i in $(seq 100); do [ -e /dev/dri/renderD128 ] && break; "
+                        "sleep 0.1; done; test -c /dev/dri/renderD128")
+        self.vm.run("for c in /sys/class/vtconsole/vtcon*; do grep -q 'frame buffer' $c/name && "
+                    "echo 1 >$c/bind; done; true")
+        self.works()
+        after = (len(self.vgpu.process.descriptors()), self.vgpu.process.threads())
+        check(after <= before, f"(descriptors, threads) were {before}, now {after}")
+        self.check_log(UNBIND_NEWS)
+
+    @limit(120)
+    def test_full_reset(self):
+        self.vm.run(f"echo 1 >{DEBUG}/i915_params/reset; echo 1 >{DEBUG}/i915_wedged; "
+                    f"sleep 1; echo 2 >{DEBUG}/i915_params/reset", 90)
+        self.works()
+
+    @limit(120)
+    def test_engine_reset(self):
+        self.vm.run(f"echo 15 >{DEBUG}/i915_wedged; sleep 1", 90)
+        self.works()
+
+    @limit(180)
+    def test_a_hanging_batch(self):
+        self.vm.python("hang.py", "rcs0", 90, timeout=150)
+        self.works()
+
+    def test_the_log_tells_of_resets_only(self):
+        self.check_log(UNBIND_NEWS + RESET_NEWS)
+
+    @limit(180)
+    def test_reboot(self):
+        self.vm.reboot()
+        install_inside(self.vm)
+        self.vm.wait_prompt()
+        self.works()
+        self.check_log()
+
+    @limit(300)
+    def test_qemu_killed_and_started_again(self):
+        process = self.vgpu.process
+        rounds = []
+        for _ in range(3):
+            self.vm.kill()
+            wait_for("the server to notice that QEMU is gone", 10, lambda: not any(
+                "memfd:memory-backend" in name for name in process.descriptors()))
+            rounds.append((len(process.descriptors()), process.threads()))
+            self.vm.boot()
+        check(rounds[0] == rounds[-1],
+              f"(descriptors, threads) without a client: {rounds}: something is left behind")
+        install_inside(self.vm)
+        self.works()
+        self.check_log()
+
+    @limit(120)
+    def test_no_memory_left_behind(self):
+        process = self.vgpu.process
+        self.vm.kill()
+        wait_for("the server lets go", 10, lambda: not any(
+            "memfd:memory-backend" in name for name in process.descriptors()))
+        first = process.status_kib("RssAnon")
+        for _ in range(2):
+            self.vm.boot()
+            self.vm.kill()
+        wait_for("the server lets go", 10, lambda: not any(
+            "memfd:memory-backend" in name for name in process.descriptors()))
+        last = process.status_kib("RssAnon")
+        check(last <= first + 2048, f"{first} KiB of its own, after two more guests {last} KiB")
