@@ -60,11 +60,13 @@ def cache():
     return pathlib.Path(os.environ.get("MEDIANT_CACHE") or os.path.join(home, "mediant"))
 
 
-def scratch():
-    """A short path (UNIX sockets allow 107 bytes), one for each run, also $MEDIANT_RUNTIME_DIR."""
+def scratch(private=True):
+    """A short path (UNIX sockets allow 107 bytes), one for each run.  With private (what the
+    first call says counts) the control sockets are in there as well, out of everyone's sight."""
     if "scratch" not in _known:
         path = tempfile.mkdtemp(prefix="mediant-guest-")
-        os.makedirs(os.path.join(path, "run"), mode=0o700)
-        os.environ["MEDIANT_RUNTIME_DIR"] = os.path.join(path, "run")
+        if private:
+            os.makedirs(os.path.join(path, "run"), mode=0o700)
+            os.environ["MEDIANT_RUNTIME_DIR"] = os.path.join(path, "run")
         _known["scratch"] = pathlib.Path(path)
     return _known["scratch"]
