@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # Where Debian packages come from, for the scripts that fetch some without installing them.
 # Sourced by qemu.sh and guest-image.sh. It owns two questions: which mirror this machine uses,
 # and how to run apt on the side (own lists, own cache, own status: the system's are never
@@ -21,12 +22,19 @@ debian_mirror() {
 	{
 		apt-get indextargets --format '$(REPO_URI)' \
 			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null || :
+		debian_uris_in_sources
+		echo http://deb.debian.org/debian
+	} | sed -n 's,/*$,,; /^https\{0,1\}:/p' | head -n 1
+}
+
+# debian_uris_in_sources: what apt's own files name, in both of their styles.
+debian_uris_in_sources() {
+	{
 		cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
 			sed -n 's/^ *deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\) .*/\2/p'
 		cat /etc/apt/sources.list.d/*.sources 2>/dev/null |
 			sed -n 's/^[Uu][Rr][Ii][Ss]: *\([^ ]*\).*/\1/p'
-		echo http://deb.debian.org/debian
-	} | sed -n 's,/*$,,; /^https\{0,1\}:.*\/debian$/p' | head -n 1
+	} | sed -n '/\/debian\/*$/p'
 }
 
 # debian_keyring_check RELEASE: the keyring is there and knows the release's keys.

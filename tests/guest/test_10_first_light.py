@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """First light: a stock guest binds its driver, draws its console and runs its programs."""
+import re
 import time
 
 from harness import counters
@@ -70,8 +71,9 @@ class Console(VgpuSuite):
                 "python3 -c 'import time; print(time.monotonic())'")
 
         def look():
-            first, *middle, last = self.vm.run(read, 20).out.split("\n")[:-1]
-            return (float(first) + float(last)) / 2, int(middle[-1].split()[-1], 16)
+            first, *middle, last = self.vm.run(read, 20).out.strip().split("\n")
+            value = re.findall(r"0x([0-9a-fA-F]{8})\b", " ".join(middle))[-1]
+            return (float(first) + float(last)) / 2, int(value, 16)
         start, begin = look()
         time.sleep(20)
         end, final = look()

@@ -2,12 +2,10 @@
 """Displays: every mode, pixel by pixel beside QEMU's own adapter; formats, flips, hotplug."""
 import re
 
-from harness.guest import Guest
-from harness.host import Failure, Skip, note
+from harness.host import Failure, note
 from harness.modes import Pattern, connected
 from harness.proc import wait_for
-from harness.suite import VgpuSuite, check, check_log, install_inside, limit
-from harness.vgpu import Vgpu
+from harness.suite import VgpuSuite, check, limit
 
 REFERENCE = "virtio_gpu"
 

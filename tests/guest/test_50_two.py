@@ -2,7 +2,6 @@
 """Two vGPUs and two guests at once."""
 from harness.console import rows_lit, rows_written
 from harness.guest import Guest
-from harness.host import Failure
 from harness.proc import wait_for
 from harness.suite import Suite, check, check_log, install_inside, limit
 from harness.vgpu import Vgpu, mediant

@@ -16,17 +16,17 @@ ANYWHERE = [
     (r"INFO: task .* blocked", "a hung task"),
     (r"soft lockup|rcu.*detected stalls|hard LOCKUP", "a stalled CPU"),
     (r"callbacks suppressed", "messages that were suppressed"),
-    (r"irq \d+: nobody cared|spurious", "an interrupt nobody asked for"),
-    (r"DMAR|vgaarb: .*(fail|error)", "a failure on the way to the device"),
+    (r"irq \d+: nobody cared", "an interrupt nobody asked for"),
+    (r"vgaarb: .*(fail|error)", "a failure on the way to the device"),
 ]
 # In lines of i915 and drm, and of what stands between them and the device.
 OWN = re.compile(r"i915|\[drm|drm:|drm_|fbcon|snd_hda.*i915|0000:00:02\.0|0000:00:03\.0")
 COMPLAINT = re.compile(
     r"\*ERROR\*|error|warn|fail|timed? ?out|time-out|mismatch|unclaimed|invalid|unexpected|"
-    r"not zero|stuck|wedged|hang|reset(ting)? |lost|underrun|cannot|can't|could not|unable|"
+    r"not zero|stuck|spurious|wedged|hang|reset(ting)? |lost|underrun|cannot|can't|could not|unable|"
     r"bad |corrupt|unsupported|fence expiration|tainted|missing", re.I)
 FORGIVEN = [
-    (r"firmware: failed to load i915/", "optional firmware that is not installed"),
+    (r"firmware: failed to load i915/|Direct firmware load for i915/", "optional firmware that is not installed"),
     (r"firmware: failed to load regulatory", "wireless rules, nothing of ours"),
     (r"Failed to load DMC firmware|Disabling runtime power management|DMC firmware homepage|"
      r"DMC firmware", "the optional DMC firmware is not installed"),

@@ -46,7 +46,6 @@ class Pattern:
         self.pid = vm.start_program(
             f": >{self.log}; sleep 300 | exec stdbuf -oL modetest -M {driver} -s '{what}' {more} "
             f">{self.log} 2>&1")
-        self.driver = driver
         wait_for(f"modetest -M {driver} -s {what}", 30, self._shown, 0.1)
 
     def _shown(self):
@@ -60,6 +59,5 @@ class Pattern:
 
     def stop(self):
         """Ends it, so that the console comes back."""
-        self.vm.run(f"pkill -f '^modetest -M {self.driver}' || kill $(pidof modetest)", check=False)
-        self.vm.run("kill $(pidof sleep)", check=False)
+        self.vm.run("kill $(pidof modetest); kill $(pidof sleep)", check=False)
         self.vm.agent.wait(self.pid, 20)
