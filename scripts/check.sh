@@ -52,6 +52,7 @@ run begin
 format
 run step "layers: self-test" --quiet -- scripts/check-layers.py --self-test
 run step "layers" -- scripts/check-layers.py
+run step "test-runner: self-test" --quiet -- python3 tests/scripts/test_runner.py
 
 sanitizers="-Db_lundef=false -Ddebug_checks=true"
 if build "gcc" build; then

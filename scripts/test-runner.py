@@ -48,20 +48,24 @@ def record(entry):
 
 
 def group_alive(child):
-    child.poll()  # a zombie leader would keep its group alive
-    try:
-        os.killpg(child.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """True when a process of the group of @child runs; the dead that nobody buried do not count."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(group) == child.pid and state not in "ZX":
+            return True
+    return False
 
 
 def end_group(child):
     """Ends the process group of @child: politely, then not."""
     for kind, tenths in ((signal.SIGTERM, 50), (signal.SIGKILL, 20)):
-        if not group_alive(child):
+        try:
+            os.killpg(child.pid, kind)
+        except ProcessLookupError:
             return
-        os.killpg(child.pid, kind)
         for _ in range(tenths):
             if not group_alive(child):
                 return
@@ -104,13 +108,16 @@ def run(command, log, limit, env=None, cwd=None, echo=None):
         except subprocess.TimeoutExpired:
             remark = f"ended after its time limit of {limit:.0f} s"
             status = None
+            end_group(child)
+            child.wait()
         except KeyboardInterrupt:
             end_group(child)
             raise
-        end_group(child)
         reader.join(5)
         if reader.is_alive():
             remark = remark or "left a process behind that holds its output"
+        else:
+            child.stdout.close()
     return status, time.monotonic() - begun, remark
 
 
