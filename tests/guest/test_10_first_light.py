@@ -3,7 +3,7 @@
 import re
 import time
 
-from harness import counters
+from harness import counters, vnc
 from harness.console import rows_lit, rows_written
 from harness.proc import wait_for
 from harness.suite import VgpuSuite, check, limit
@@ -16,9 +16,10 @@ MOST_APERTURE_STORES = 100	# a naive device takes one for each pixel: 786,688
 
 class Console(VgpuSuite):
     name = "light"
-    serve = ("--display", "hdmi:1024x768")
 
     def setup(self):
+        self.port = vnc.free_port()
+        self.serve = ("--display", "hdmi:1024x768", "--vnc", f"127.0.0.1:{self.port}")
         super().setup()
         self.vm.wait_prompt()
         self.at_login = self.vgpu.stat()
@@ -35,6 +36,20 @@ class Console(VgpuSuite):
             check(picture.size() == "1024x768", f"the picture is {picture.size()}")
             return rows_lit(picture, rows) == rows_written(rows)
         wait_for("the console's rows in the picture", 20, same, 0.5)
+
+    @limit(60)
+    def test_vnc_shows_the_same_and_sends_what_changed(self):
+        viewer = vnc.Viewer(self.port)
+        try:
+            # the cursor blinks: some pair of looks will fall into the same half second
+            wait_for("the same picture by VNC", 20, lambda: not viewer.picture().difference(
+                self.vgpu.screenshot()), 0.3)
+            viewer.ask(1)
+            self.vm.run("echo a line >/dev/tty1")
+            sent = viewer.update()
+            check(0 < sent <= 1024 * 768 // 4, f"{sent} pixels were sent for one line of text")
+        finally:
+            viewer.close()
 
     def test_few_register_accesses_to_the_console(self):
         count = counters.registers(self.at_login)

@@ -71,9 +71,14 @@ class Guest:
         return self
 
     def wait_login(self, timeout=BOOT_TIMEOUT, after=0):
-        wait_for(f"{self.name}: the login prompt", timeout,
-                 lambda: "login:" in self.serial()[after:], 0.1, self._gone_or_panic)
-        self.connect_agent(timeout)
+        try:
+            wait_for(f"{self.name}: the login prompt", timeout,
+                     lambda: "login:" in self.serial()[after:], 0.1, self._gone_or_panic)
+            self.connect_agent(timeout)
+        except TimeoutError as error:
+            last = "\n".join(self.serial().splitlines()[-6:])
+            raise TimeoutError(f"{error}; its serial line ends with:\n{last}\n"
+                               f"{self.process.log()[-500:]}") from None
 
     def connect_agent(self, timeout=60):
         if self.agent:

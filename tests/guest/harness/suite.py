@@ -8,6 +8,8 @@ from . import host, kernlog
 from .guest import Guest
 from .vgpu import Vgpu
 
+# What QEMU says of a device that is well: without an error interrupt there is no error recovery.
+QEMU_NEWS = ("Could not enable error recovery",)
 INSIDE = os.path.join(os.path.dirname(__file__), "..", "inside")
 
 
@@ -83,6 +85,9 @@ def check_log(vm, allow=(), detected=True):
         check(kernlog.DETECTED in log, f"'{kernlog.DETECTED}' is not in the log of {vm.name}")
     found = kernlog.complaints(log, allow)
     check(not found, f"the kernel of {vm.name} complains:\n{kernlog.explain(found)}")
+    words = [line for line in vm.process.log().splitlines()
+             if line.strip() and not any(news in line for news in QEMU_NEWS)]
+    check(not words, f"QEMU of {vm.name} complains:\n" + "\n".join(words[-8:]))
 
 
 def install_inside(vm):
