@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The display as a whole: its life, the OpRegion, and the source that sinks take frames from.  A
+ * head is a monitor: head n is the n-th port there is, whichever pipe the guest drives it with.
+ * The source is called by sinks on their own threads; it takes vgpu->lock for the description of
+ * a head and none for pixels.
+ */
+#include "vgpu/display/vgpu_display.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "vgpu/display/opregion.h"
+#include "vgpu/display/state.h"
+#include "vgpu/ggtt.h"
+#include "vgpu/mmio.h"
+
+/* SKL_DFSM with pipes A, B and C fused off: i915 then has no display at all. */
+#define DFSM_NO_PIPES (BIT(30) | BIT(28) | BIT(21))
+
+static struct vgpu_display *display_of(struct display_source *source)
+{
+	return container_of(source, struct vgpu_display, source);
+}
+
+static unsigned int source_head_count(struct display_source *source)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++)
+		count += display_of(source)->ports[i].kind != VGPU_PORT_NONE;
+	return count;
+}
+
+/* The port that is head @index, or -1. */
+static int head_port(const struct vgpu_display *display, unsigned int index)
+{
+	for (int i = 0; i < (int)VGPU_MAX_PORTS; i++) {
+		if (display->ports[i].kind != VGPU_PORT_NONE && index-- == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void head_describe(struct vgpu *v, unsigned int index, struct display_head *head)
+{
+	struct vgpu_pipe *pipe = &v->display->pipes[index];
+	uint32_t size = vgpu_vreg(v, REG_PIPESRC(index));
+
+	vgpu_pipe_advance(v, index, v->display->now());
+	head->active = true;
+	head->width = ((size >> 16) & 0x1fff) + 1;
+	head->height = (size & 0x1fff) + 1;
+	head->refresh_mhz = vgpu_raster_refresh_mhz(&pipe->raster);
+	head->flips = pipe->changes;
+	vgpu_plane_decode(&pipe->plane, &head->primary);
+	vgpu_cursor_decode(&pipe->cursor, &head->cursor);
+}
+
+static int source_head(struct display_source *source, unsigned int index, struct display_head *head)
+{
+	struct vgpu_display *display = display_of(source);
+	struct vgpu *v = display->vgpu;
+	int port = head_port(display, index);
+
+	memset(head, 0, sizeof(*head));
+	if (port < 0)
+		return -ENODEV;
+	lock_acquire(&v->lock);
+	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
+		if (display->pipes[i].running && vgpu_display_pipe_port(v, i) == port) {
+			head_describe(v, i, head);
+			break;
+		}
+	}
+	lock_release(&v->lock);
+	return 0;
+}
+
+static void source_read(struct display_source *source, gma_t gma, void *buf, size_t len)
+{
+	vgpu_gma_read(display_of(source)->vgpu, gma, buf, len);
+}
+
+static const struct display_source_ops source_ops = {
+	.head_count = source_head_count,
+	.head = source_head,
+	.read = source_read,
+};
+
+struct display_source *vgpu_display_source(struct vgpu *v)
+{
+	return &v->display->source;
+}
+
+int vgpu_display_init(struct vgpu *v, const struct vgpu_config *config)
+{
+	static const struct vgpu_port_config no_ports[VGPU_MAX_PORTS];
+	struct vgpu_display *display = calloc(1, sizeof(*display));
+	int err;
+
+	if (!display)
+		return -ENOMEM;
+	display->vgpu = v;
+	display->source.ops = &source_ops;
+	display->present = !config->render_only;
+	display->now = clock_now_ns;
+	v->display = display;
+	err = vgpu_ports_init(v, config);
+	if (err) {
+		vgpu_display_fini(v);
+		return err;
+	}
+	vgpu_opregion_build(display->present ? config->ports : no_ports, display->opregion);
+	return 0;
+}
+
+void vgpu_display_fini(struct vgpu *v)
+{
+	free(v->display);
+	v->display = NULL;
+}
+
+void vgpu_display_reset(struct vgpu *v)
+{
+	vgpu_vreg_set(v, REG_SKL_DFSM, v->display->present ? 0 : DFSM_NO_PIPES);
+	vgpu_ports_reset(v);
+	vgpu_pipes_reset(v);
+}
+
+void vgpu_opregion_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
+{
+	memcpy(buf, v->display->opregion + offset, len);
+}

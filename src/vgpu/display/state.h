@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The display's own state, between its files.  Everything is guarded by vgpu->lock. */
+#ifndef VGPU_DISPLAY_STATE_H
+#define VGPU_DISPLAY_STATE_H
+
+#include "vgpu/device.h"
+#include "vgpu/display/dp_aux.h"
+#include "vgpu/display/edid.h"
+#include "vgpu/display/gmbus.h"
+#include "vgpu/display/plane.h"
+#include "vgpu/display/vblank.h"
+#include "vgpu/display/vgpu_display.h"
+
+/* A port and the monitor that belongs to it.  Index 0 is DDI B. */
+struct vgpu_port {
+	enum vgpu_port_kind kind; /* NONE: no such port */
+	bool plugged;
+	struct vgpu_timing timing;
+	uint8_t edid[VGPU_EDID_MAX_BYTES];
+	struct vgpu_ddc ddc;
+	struct vgpu_dp_sink sink;
+};
+
+/* Registers written by the guest take effect at the blank after the one that arms them. */
+struct vgpu_latch {
+	bool pending;
+	uint64_t armed_frame; /* frame count when armed */
+};
+
+struct vgpu_pipe {
+	bool running;
+	struct vgpu_raster raster;
+	uint64_t frames_before; /* of earlier runs, for the statistics */
+	bool vblank_wanted;	/* the guest let vblank interrupts through */
+	uint64_t vblank_last;	/* frame count at the last one delivered, or when wanted began */
+	struct vgpu_latch plane_latch, cursor_latch;
+	struct vgpu_plane_regs plane_armed, plane;
+	struct vgpu_cursor_regs cursor_armed, cursor;
+	uint32_t flip_count; /* PIPE_FLIPCOUNT */
+	uint64_t changes;    /* anything latched: display_head.flips */
+};
+
+struct vgpu_display {
+	struct vgpu *vgpu;
+	struct display_source source;
+	bool present; /* false: render only, pipes fused off */
+	struct vgpu_port ports[VGPU_MAX_PORTS];
+	struct vgpu_pipe pipes[VGPU_PIPES];
+	struct vgpu_gmbus gmbus;
+	uint64_t timer_ns;     /* what the host's timer is set to, 0: not */
+	uint64_t (*now)(void); /* CLOCK_MONOTONIC; tests bring their own */
+	uint8_t opregion[VGPU_OPREGION_BYTES];
+};
+
+/* DDI_BUF_CTL and its like number the ports from A. */
+#define DDI_OF_PORT(port) ((port) + 1u)
+
+/* clocks.c: what the PLL and the transcoder of @pipe make of each other; 0: nothing runs. */
+uint32_t vgpu_display_dotclock_khz(struct vgpu *v, unsigned int pipe);
+/* The port that @pipe's transcoder drives, or -1. */
+int vgpu_display_pipe_port(struct vgpu *v, unsigned int pipe);
+/* True when that port is fed TMDS (HDMI, DVI), not DisplayPort packets. */
+bool vgpu_display_pipe_tmds(struct vgpu *v, unsigned int pipe);
+
+/* ports.c */
+int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config);
+void vgpu_ports_reset(struct vgpu *v);
+
+/* pipes.c: planes and counters as of @now_ns. */
+void vgpu_pipe_advance(struct vgpu *v, unsigned int pipe, uint64_t now_ns);
+void vgpu_pipes_reset(struct vgpu *v);
+
+#endif
