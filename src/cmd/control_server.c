@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket's server.  Each client has one buffer for a line and at most one reply in
+ * flight: while a reply waits for room in the socket the client's next line stays unread, so what
+ * a client can make us hold is bounded.  Runs in the loop's thread.
+ */
+#include "cmd/control_server.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+struct control_client {
+	struct loop_source source;
+	struct control_server *server;
+	struct control_client *next;
+	size_t in_len;
+	char *out; /* the reply being sent, NULL for none */
+	size_t out_len, out_sent;
+	int out_fd;
+	bool closing; /* after the reply: the stream cannot be followed any more */
+	char in[CONTROL_LINE_BYTES];
+};
+
+struct control_server {
+	struct loop_source source; /* the listening socket */
+	struct loop *loop;
+	const struct control_method *methods;
+	size_t method_count;
+	void *opaque;
+	struct control_client *clients;
+	unsigned int client_count;
+};
+
+void control_reply_error(struct control_reply *reply, enum control_error error, const char *fmt,
+			 ...)
+{
+	va_list ap;
+
+	reply->error = error;
+	va_start(ap, fmt);
+	vsnprintf(reply->message, sizeof(reply->message), fmt, ap);
+	va_end(ap);
+}
+
+/* ---- One call ------------------------------------------------------------------------------ */
+
+static const struct control_method *find_method(const struct control_server *server,
+						const char *name)
+{
+	for (size_t i = 0; i < server->method_count; i++)
+		if (!strcmp(server->methods[i].name, name))
+			return &server->methods[i];
+	return NULL;
+}
+
+static bool id_good(const json_t *id)
+{
+	return !id || json_is_string(id) || json_is_number(id) || json_is_null(id);
+}
+
+/* Checks the shape of @request and calls its method. */
+static void dispatch(struct control_server *server, json_t *request, struct control_reply *reply)
+{
+	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
+	const char *name = json_string_value(json_object_get(request, "method"));
+	json_t *params = json_object_get(request, "params");
+	const struct control_method *method;
+
+	if (!json_is_object(request) || !version || strcmp(version, "2.0") || !name ||
+	    !id_good(json_object_get(request, "id"))) {
+		control_reply_error(reply, CONTROL_INVALID_REQUEST,
+				    "not a JSON-RPC 2.0 request: an object with \"jsonrpc\": "
+				    "\"2.0\", \"method\" and \"id\" is expected");
+		return;
+	}
+	method = find_method(server, name);
+	if (!method) {
+		control_reply_error(reply, CONTROL_NO_METHOD, "no method \"%.64s\"", name);
+		return;
+	}
+	if (params && !json_is_object(params)) {
+		control_reply_error(reply, CONTROL_INVALID_PARAMS, "\"params\" must be an object");
+		return;
+	}
+	params = params ? json_incref(params) : json_object();
+	if (params)
+		method->call(server->opaque, params, reply);
+	json_decref(params);
+}
+
+static json_t *reply_body(struct control_reply *reply)
+{
+	if (reply->error)
+		return json_pack("{s:i, s:s}", "code", (int)reply->error, "message",
+				 reply->message);
+	return reply->result ? json_incref(reply->result) : json_object();
+}
+
+/* Hands the reply to the client's output; without memory for it the client is given up. */
+static void queue_reply(struct control_client *client, json_t *id, struct control_reply *reply)
+{
+	json_t *message = json_pack("{s:s, s:o?, s:o?}", "jsonrpc", "2.0", "id",
+				    id ? json_incref(id) : json_null(),
+				    reply->error ? "error" : "result", reply_body(reply));
+	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+	json_decref(message);
+	if (!text) {
+		client->closing = true;
+		return;
+	}
+	client->out_len = strlen(text);
+	text[client->out_len++] = '\n'; /* in the place of the NUL */
+	client->out = text;
+	client->out_sent = 0;
+	client->out_fd = reply->fd;
+	reply->fd = -1;
+}
+
+static void finish_reply(struct control_reply *reply)
+{
+	json_decref(reply->result);
+	if (reply->fd >= 0)
+		close(reply->fd);
+}
+
+/* One line without its end.  A call without an id is a notification: done, not answered. */
+static void handle_line(struct control_client *client, const char *line, size_t len)
+{
+	struct control_reply reply = { .fd = -1 };
+	json_error_t error;
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	json_t *id = json_object_get(request, "id");
+
+	if (!request)
+		control_reply_error(&reply, CONTROL_PARSE_ERROR, "not JSON: %.200s", error.text);
+	else
+		dispatch(client->server, request, &reply);
+	if (!id_good(id))
+		id = NULL;
+	if (id || reply.error == CONTROL_PARSE_ERROR || reply.error == CONTROL_INVALID_REQUEST)
+		queue_reply(client, id, &reply);
+	finish_reply(&reply);
+	json_decref(request);
+}
+
+/* ---- One client ---------------------------------------------------------------------------- */
+
+static void drop_out(struct control_client *client)
+{
+	free(client->out);
+	client->out = NULL;
+	if (client->out_fd >= 0)
+		close(client->out_fd);
+	client->out_fd = -1;
+}
+
+static void client_destroy(struct control_client *client)
+{
+	struct control_server *server = client->server;
+	struct control_client **link = &server->clients;
+
+	while (*link != client)
+		link = &(*link)->next;
+	*link = client->next;
+	server->client_count--;
+	loop_remove(server->loop, &client->source);
+	close(client->source.fd);
+	drop_out(client);
+	free(client);
+}
+
+static ssize_t send_some(struct control_client *client)
+{
+	struct iovec iov = { client->out + client->out_sent, client->out_len - client->out_sent };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (client->out_fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &client->out_fd, sizeof(int));
+	}
+	return sendmsg(client->source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Sends what the socket takes; false when the client is lost. */
+static bool flush_out(struct control_client *client)
+{
+	while (client->out) {
+		ssize_t n = send_some(client);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (client->out_fd >= 0)
+			close(client->out_fd);
+		client->out_fd = -1;
+		client->out_sent += (size_t)n;
+		if (client->out_sent == client->out_len)
+			drop_out(client);
+	}
+	return !client->closing;
+}
+
+static void refuse_long_line(struct control_client *client)
+{
+	struct control_reply reply = { .fd = -1 };
+
+	control_reply_error(&reply, CONTROL_PARSE_ERROR, "a line is longer than %u bytes",
+			    CONTROL_LINE_BYTES - 1);
+	queue_reply(client, NULL, &reply);
+	client->closing = true;
+}
+
+/* Handles whole lines until there is none or a reply waits; false when the client is lost. */
+static bool handle_lines(struct control_client *client)
+{
+	while (!client->out && !client->closing) {
+		char *end = memchr(client->in, '\n', client->in_len);
+
+		if (!end) {
+			if (client->in_len == sizeof(client->in))
+				refuse_long_line(client);
+			break;
+		}
+		if (end != client->in)
+			handle_line(client, client->in, (size_t)(end - client->in));
+		client->in_len -= (size_t)(end + 1 - client->in);
+		memmove(client->in, end + 1, client->in_len);
+		if (!flush_out(client))
+			return false;
+	}
+	return flush_out(client);
+}
+
+/* False when the client has gone. */
+static bool receive(struct control_client *client)
+{
+	ssize_t n = recv(client->source.fd, client->in + client->in_len,
+			 sizeof(client->in) - client->in_len, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	client->in_len += (size_t)n;
+	return n > 0;
+}
+
+static void client_ready(struct loop_source *source, uint32_t events)
+{
+	struct control_client *client = container_of(source, struct control_client, source);
+	bool alive = true;
+
+	if (client->out)
+		alive = flush_out(client);
+	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		alive = receive(client);
+	if (alive)
+		alive = handle_lines(client);
+	if (!alive || (client->out && (events & EPOLLHUP))) {
+		client_destroy(client);
+		return;
+	}
+	uint32_t wanted = client->out ? EPOLLOUT : EPOLLIN;
+	if (wanted != source->events)
+		loop_modify(client->server->loop, source, wanted);
+}
+
+static int client_create(struct control_server *server, int fd)
+{
+	struct control_client *client = malloc(sizeof(*client));
+	int err;
+
+	if (!client)
+		return -ENOMEM;
+	client->source = (struct loop_source){ .fd = fd, .events = EPOLLIN, .ready = client_ready };
+	client->server = server;
+	client->in_len = 0;
+	client->out = NULL;
+	client->out_fd = -1;
+	client->closing = false;
+	err = loop_add(server->loop, &client->source);
+	if (err) {
+		free(client);
+		return err;
+	}
+	client->next = server->clients;
+	server->clients = client;
+	server->client_count++;
+	return 0;
+}
+
+/* ---- The server ---------------------------------------------------------------------------- */
+
+static void accept_ready(struct loop_source *source, uint32_t events)
+{
+	struct control_server *server = container_of(source, struct control_server, source);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (server->client_count >= CONTROL_CLIENTS || client_create(server, fd)) {
+		log_limited(LOG_WARN, "control socket: more than %u clients at once; one refused",
+			    CONTROL_CLIENTS);
+		close(fd);
+	}
+}
+
+int control_server_create(struct loop *loop, int listen_fd, const struct control_method *methods,
+			  size_t method_count, void *opaque, struct control_server **out)
+{
+	struct control_server *server = calloc(1, sizeof(*server));
+	int err = server ? 0 : -ENOMEM;
+
+	if (server) {
+		server->source = (struct loop_source){ .fd = listen_fd,
+						       .events = EPOLLIN,
+						       .ready = accept_ready };
+		server->loop = loop;
+		server->methods = methods;
+		server->method_count = method_count;
+		server->opaque = opaque;
+		err = loop_add(loop, &server->source);
+	}
+	if (err) {
+		close(listen_fd);
+		free(server);
+		return err;
+	}
+	*out = server;
+	return 0;
+}
+
+void control_server_destroy(struct control_server *server)
+{
+	if (!server)
+		return;
+	while (server->clients)
+		client_destroy(server->clients);
+	loop_remove(server->loop, &server->source);
+	close(server->source.fd);
+	free(server);
+}

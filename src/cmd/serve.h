@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `mediant serve`: what its files share.  serve.c owns the life of the process, serve_options.c
+ * its command line, serve_control.c what the control socket can ask.  All in the loop's thread.
+ */
+#ifndef CMD_SERVE_H
+#define CMD_SERVE_H
+
+#include <jansson.h>
+
+#include "base/loop.h"
+#include "cmd/control_server.h"
+#include "cmd/options.h"
+#include "cmd/runtime_dir.h"
+#include "lib/lib.h"
+#include "vfio_user/vfio_user.h"
+
+struct serve_options {
+	const char *socket_path; /* NULL: fd */
+	int fd;			 /* -1: socket_path */
+	char name[OPTION_NAME_MAX + 1];
+	const struct vgpu_type *type;
+	const char *device_file; /* a plain PCI device from JSON instead of a vGPU; or NULL */
+	enum vgpu_device_gpu gpu;
+	bool render_only;
+	bool sandbox;
+	unsigned int port_count; /* --display given so often; 0: the default monitor */
+	struct vgpu_port_config ports[VGPU_MAX_PORTS];
+	unsigned int vnc_count; /* the n-th shows head n */
+	const char *vnc[DISPLAY_MAX_HEADS];
+};
+
+/* CMD_GO_ON, or the status to end with: help was printed, or an error told. */
+int serve_options_parse(struct serve_options *options, int argc, char **argv);
+
+struct serve {
+	struct serve_options options;
+	struct loop loop;
+	struct loop_source signals;
+	struct vgpu_device *vgpu;   /* NULL with --device */
+	struct vfio_device *device; /* the vGPU's, or the plain one */
+	struct vfu_server *server;
+	struct runtime_dir runtime;
+	char control_path[PATH_MAX];
+	struct control_server *control;
+	struct display_vnc *vnc[DISPLAY_MAX_HEADS];
+	struct vgpu_port_config ports[VGPU_MAX_PORTS]; /* as they are now */
+	uint64_t started_ns;
+	bool fd_connected; /* --fd is one client's connection: the end of it is our end */
+};
+
+extern const struct control_method serve_methods[];
+extern const size_t serve_method_count;
+
+/* The tree that `stat` returns (docs/stat.md); a new reference, NULL without memory. */
+json_t *serve_stat_tree(struct serve *serve);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the control socket of a vGPU can ask (docs/control.md).  Each method runs in the loop's
+ * thread between two messages of the VMM, so it must be short: a screenshot is handed out as raw
+ * pixels in a memory file, and made a PNG by whoever asked.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cmd/serve.h"
+
+/* An unsigned integer member of @params in [0, @max]; @otherwise when absent. */
+static int take_uint(json_t *params, const char *key, uint64_t max, uint64_t otherwise,
+		     uint32_t *value, struct control_reply *reply)
+{
+	json_t *member = json_object_get(params, key);
+	json_int_t number = member ? json_integer_value(member) : (json_int_t)otherwise;
+
+	if ((member && !json_is_integer(member)) || number < 0 || (uint64_t)number > max) {
+		control_reply_error(reply, CONTROL_INVALID_PARAMS,
+				    "\"%s\" must be an integer from 0 to %u", key,
+				    (unsigned int)max);
+		return -EINVAL;
+	}
+	*value = (uint32_t)number;
+	return 0;
+}
+
+static bool has_display(struct serve *serve, struct control_reply *reply)
+{
+	if (serve->vgpu && !serve->options.render_only)
+		return true;
+	control_reply_error(reply, CONTROL_FAILED,
+			    "it has no display: start it without --render-only and --device");
+	return false;
+}
+
+static struct display_source *source_of(struct serve *serve)
+{
+	return vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
+}
+
+static void ping(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+	const struct serve_options *o = &serve->options;
+	struct vfu_stats stats;
+	json_t *vnc = json_array();
+
+	(void)params;
+	vfu_server_stats(serve->server, &stats);
+	for (unsigned int i = 0; i < o->vnc_count; i++)
+		json_array_append_new(vnc, json_integer(display_vnc_port(serve->vnc[i])));
+	reply->result = json_pack(
+		"{s:s, s:s, s:i, s:f, s:b, s:s?, s:o}", "name", o->name, "type",
+		serve->vgpu ? o->type->name : "plain", "pid", (int)getpid(), "uptime_s",
+		(double)(clock_now_ns() - serve->started_ns) / (double)NSEC_PER_SEC, "connected",
+		(int)stats.connected, "socket", o->socket_path, "vnc_ports", vnc);
+}
+
+static void stat_method(void *opaque, json_t *params, struct control_reply *reply)
+{
+	(void)params;
+	reply->result = serve_stat_tree(opaque);
+}
+
+/* ---- Screenshot ---------------------------------------------------------------------------- */
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+	const char *at = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0)
+			return -errno;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The picture in a sealed memory file; the descriptor, or -errno. */
+static int image_file(const struct display_image *image)
+{
+	int fd = memfd_create("screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = write_all(fd, image->pixels, (size_t)image->width * image->height * 4);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void screenshot(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+	struct display_image image = { 0 };
+	uint32_t head;
+	int err;
+
+	if (!has_display(serve, reply) ||
+	    take_uint(params, "head", DISPLAY_MAX_HEADS - 1, 0, &head, reply))
+		return;
+	err = display_grab(source_of(serve), head, &image);
+	if (!err) {
+		reply->fd = image_file(&image);
+		err = reply->fd < 0 ? reply->fd : 0;
+	}
+	if (err == -EAGAIN)
+		control_reply_error(reply, CONTROL_FAILED,
+				    "head %u is off: the guest shows nothing on it (yet)", head);
+	else if (err)
+		control_reply_error(reply, CONTROL_FAILED, "head %u: %s", head, strerror(-err));
+	else
+		reply->result = json_pack("{s:i, s:i, s:s}", "width", (int)image.width, "height",
+					  (int)image.height, "format", "XRGB8888");
+	display_image_fini(&image);
+}
+
+/* ---- Monitors ------------------------------------------------------------------------------ */
+
+static const char *const kind_words[] = {
+	[VGPU_PORT_NONE] = "none",
+	[VGPU_PORT_HDMI] = "hdmi",
+	[VGPU_PORT_DP] = "dp",
+};
+
+static json_t *port_tree(const struct vgpu_port_config *port, unsigned int index)
+{
+	if (port->kind == VGPU_PORT_NONE)
+		return json_pack("{s:i, s:s}", "head", (int)index, "kind", "none");
+	return json_pack("{s:i, s:s, s:b, s:i, s:i, s:i}", "head", (int)index, "kind",
+			 kind_words[port->kind], "plugged", (int)port->plugged, "width",
+			 (int)port->width, "height", (int)port->height, "refresh_hz",
+			 (int)port->refresh_hz);
+}
+
+static json_t *head_tree(struct display_source *source, unsigned int index)
+{
+	struct display_head head = { 0 };
+
+	if (source->ops->head(source, index, &head))
+		return json_null();
+	return json_pack("{s:i, s:b, s:i, s:i, s:f}", "pipe", (int)index, "active",
+			 (int)head.active, "width", (int)head.width, "height", (int)head.height,
+			 "refresh_hz", head.refresh_mhz / 1000.0);
+}
+
+static void display_get(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+	struct display_source *source;
+	json_t *ports = json_array(), *heads = json_array();
+
+	(void)params;
+	if (has_display(serve, reply)) {
+		source = source_of(serve);
+		for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++)
+			json_array_append_new(ports, port_tree(&serve->ports[i], i));
+		for (unsigned int i = 0; i < source->ops->head_count(source); i++)
+			json_array_append_new(heads, head_tree(source, i));
+		reply->result = json_pack("{s:O, s:O}", "monitors", ports, "pipes", heads);
+	}
+	json_decref(ports);
+	json_decref(heads);
+}
+
+/* The port that @params names by "head"; NULL with the error told. */
+static struct vgpu_port_config *take_port(struct serve *serve, json_t *params, uint32_t *index,
+					  struct control_reply *reply)
+{
+	if (!has_display(serve, reply) ||
+	    take_uint(params, "head", VGPU_MAX_PORTS - 1, 0, index, reply))
+		return NULL;
+	if (serve->ports[*index].kind != VGPU_PORT_NONE)
+		return &serve->ports[*index];
+	control_reply_error(reply, CONTROL_FAILED,
+			    "there is no port %u: `serve` was given fewer --display", *index);
+	return NULL;
+}
+
+static void set_mode(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+	const struct vgpu_type *type = serve->options.type;
+	uint32_t index, width, height, refresh_hz;
+	struct vgpu_port_config *port = take_port(serve, params, &index, reply);
+	int err;
+
+	if (!port || take_uint(params, "width", type->max_width, 0, &width, reply) ||
+	    take_uint(params, "height", type->max_height, 0, &height, reply) ||
+	    take_uint(params, "refresh_hz", 144, 60, &refresh_hz, reply))
+		return;
+	err = vgpu_display_set_mode(vgpu_device_vgpu(serve->vgpu), index, width, height,
+				    refresh_hz);
+	if (err) {
+		control_reply_error(reply, CONTROL_FAILED, "head %u cannot show %ux%u@%u: %s",
+				    index, width, height, refresh_hz, strerror(-err));
+		return;
+	}
+	port->width = width;
+	port->height = height;
+	port->refresh_hz = refresh_hz;
+	reply->result = port_tree(port, index);
+}
+
+static void plug(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+	json_t *plugged = json_object_get(params, "plugged");
+	uint32_t index;
+	struct vgpu_port_config *port = take_port(serve, params, &index, reply);
+	int err;
+
+	if (!port)
+		return;
+	if (!json_is_boolean(plugged)) {
+		control_reply_error(reply, CONTROL_INVALID_PARAMS,
+				    "\"plugged\" must be true or false");
+		return;
+	}
+	err = vgpu_display_plug(vgpu_device_vgpu(serve->vgpu), index, json_is_true(plugged));
+	if (err) {
+		control_reply_error(reply, CONTROL_FAILED, "head %u: %s", index, strerror(-err));
+		return;
+	}
+	port->plugged = json_is_true(plugged);
+	reply->result = port_tree(port, index);
+}
+
+static void shutdown_method(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct serve *serve = opaque;
+
+	(void)params;
+	(void)reply;
+	loop_stop(&serve->loop); /* the answer is sent before the loop looks at it */
+}
+
+const struct control_method serve_methods[] = {
+	{ "ping", ping },
+	{ "stat", stat_method },
+	{ "screenshot", screenshot },
+	{ "display.get", display_get },
+	{ "display.set_mode", set_mode },
+	{ "display.plug", plug },
+	{ "shutdown", shutdown_method },
+};
+const size_t serve_method_count = ARRAY_SIZE(serve_methods);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* `mediant types`: the sizes a vGPU can have. */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "vgpu/vgpu.h"
+
+static const char usage[] = "Usage: mediant types [--json]\n"
+			    "Lists the types of vGPU: what `serve --type` takes.\n"
+			    "The first is the default.\n";
+
+static void print_table(const struct vgpu_type *types, size_t count)
+{
+	printf("%-22s %8s %8s %9s %6s %6s %10s  %s\n", "TYPE", "APERTURE", "MAPPABLE", "GRAPHICS",
+	       "FENCES", "WEIGHT", "LARGEST", "");
+	for (size_t i = 0; i < count; i++) {
+		const struct vgpu_type *t = &types[i];
+		char largest[24];
+
+		snprintf(largest, sizeof(largest), "%ux%u", t->max_width, t->max_height);
+		printf("%-22s %6luMi %6luMi %7luMi %6u %6u %10s  %s\n", t->name,
+		       (unsigned long)(t->aperture_bytes >> 20),
+		       (unsigned long)(t->mappable_bytes >> 20),
+		       (unsigned long)(t->nonmappable_bytes >> 20), t->fences, t->weight, largest,
+		       t->description);
+	}
+}
+
+static json_t *type_tree(const struct vgpu_type *t)
+{
+	return json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i}", "name", t->name, "description",
+		t->description, "aperture_bytes", (json_int_t)t->aperture_bytes, "mappable_bytes",
+		(json_int_t)t->mappable_bytes, "nonmappable_bytes",
+		(json_int_t)t->nonmappable_bytes, "fences", (int)t->fences, "weight",
+		(int)t->weight, "max_width", (int)t->max_width, "max_height", (int)t->max_height);
+}
+
+static void print_json(const struct vgpu_type *types, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, type_tree(&types[i]));
+	json_dumpf(list, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(list);
+}
+
+int cmd_types(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const struct vgpu_type *types;
+	bool json = false;
+	size_t count;
+	int option;
+
+	optind = 0;
+	while ((option = getopt_long(argc, argv, "+:jh", options, NULL)) >= 0) {
+		if (option == 'h') {
+			fputs(usage, stdout);
+			return CMD_OK;
+		}
+		if (option != 'j')
+			return cmd_option_error("types", argc, argv, option);
+		json = true;
+	}
+	if (optind < argc)
+		return cmd_usage_error("types", "%s is one word too many", argv[optind]);
+	types = vgpu_types(&count);
+	if (json)
+		print_json(types, count);
+	else
+		print_table(types, count);
+	return CMD_OK;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket: a well-behaved client, and bytes of every bad kind.  The server's loop is
+ * turned by hand between a client's steps, so nothing depends on time.
+ */
+#include "cmd/control_server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cmd/control_client.h"
+#include "tests/support/leaks.h"
+
+struct fixture {
+	struct leaks before;
+	char dir[64], path[128];
+	struct loop loop;
+	struct runtime_dir runtime;
+	struct control_server *server;
+	unsigned int calls;
+};
+
+/* ---- Methods of the test's ----------------------------------------------------------------- */
+
+static void echo(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct fixture *f = opaque;
+
+	f->calls++;
+	reply->result = json_incref(params);
+}
+
+static void broken(void *opaque, json_t *params, struct control_reply *reply)
+{
+	control_reply_error(reply, CONTROL_FAILED, "it is %s", "broken");
+}
+
+static void file(void *opaque, json_t *params, struct control_reply *reply)
+{
+	reply->fd = memfd_create("test", MFD_CLOEXEC);
+	assert_int_equal(write(reply->fd, "pixels", 6), 6);
+}
+
+static void big(void *opaque, json_t *params, struct control_reply *reply)
+{
+	static char text[400000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	reply->result = json_pack("{s:s}", "text", text);
+}
+
+static void stop(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct fixture *f = opaque;
+
+	loop_stop(&f->loop);
+}
+
+static const struct control_method methods[] = {
+	{ "echo", echo }, { "fail", broken }, { "file", file }, { "big", big }, { "stop", stop },
+};
+
+/* ---- Fixture ------------------------------------------------------------------------------- */
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int fd;
+
+	f->before = leaks_count();
+	log_threshold = LOG_ERROR;
+	strcpy(f->dir, "/tmp/mediant-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	setenv("MEDIANT_RUNTIME_DIR", f->dir, 1);
+	assert_int_equal(runtime_dir_open(&f->runtime, true), 0);
+	assert_int_equal(runtime_dir_socket(&f->runtime, "one", ".sock", f->path, sizeof(f->path)),
+			 0);
+	assert_int_equal(loop_init(&f->loop), 0);
+	fd = runtime_dir_listen(&f->runtime, f->path);
+	assert_true(fd >= 0);
+	assert_int_equal(
+		control_server_create(&f->loop, fd, methods, ARRAY_SIZE(methods), f, &f->server),
+		0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	int result;
+
+	control_server_destroy(f->server);
+	loop_fini(&f->loop);
+	runtime_dir_close(&f->runtime);
+	unlink(f->path);
+	assert_int_equal(rmdir(f->dir), 0);
+	result = leaks_compare(&f->before);
+	free(f);
+	return result;
+}
+
+/* Until nothing is left to do. */
+static void turn(struct fixture *f)
+{
+	while (loop_run_once(&f->loop, 0) > 0)
+		;
+}
+
+static int dial(struct fixture *f)
+{
+	int fd = runtime_dir_connect(f->path);
+
+	assert_true(fd >= 0);
+	turn(f);
+	return fd;
+}
+
+/* What the server says to @bytes; NULL when it says nothing.  *@closed: it has hung up. */
+static json_t *talk(struct fixture *f, int fd, const char *bytes, size_t len, bool *closed)
+{
+	static char text[500000];
+	size_t got = 0;
+	ssize_t n;
+
+	assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
+	do {
+		turn(f);
+		n = recv(fd, text + got, sizeof(text) - got, MSG_DONTWAIT);
+		if (n > 0)
+			got += (size_t)n;
+	} while (n > 0);
+	if (closed)
+		*closed = n == 0;
+	if (!got)
+		return NULL;
+	assert_int_equal(text[got - 1], '\n');
+	return json_loadb(text, got - 1, 0, NULL);
+}
+
+static int error_code(json_t *answer)
+{
+	int code =
+		(int)json_integer_value(json_object_get(json_object_get(answer, "error"), "code"));
+
+	json_decref(answer);
+	return code;
+}
+
+static int code_of(struct fixture *f, const char *line)
+{
+	int fd = dial(f);
+	json_t *answer = talk(f, fd, line, strlen(line), NULL);
+
+	assert_non_null(answer);
+	close(fd);
+	turn(f);
+	return error_code(answer);
+}
+
+/* ---- Tests --------------------------------------------------------------------------------- */
+
+static void a_call_is_answered(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"echo\","
+				   "\"params\":{\"x\":1}}\n";
+	json_t *answer = talk(f, fd, line, strlen(line), NULL);
+
+	assert_string_equal(json_string_value(json_object_get(answer, "id")), "a");
+	assert_string_equal(json_string_value(json_object_get(answer, "jsonrpc")), "2.0");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(answer, "result"), "x")), 1);
+	json_decref(answer);
+	close(fd);
+	turn(f);
+}
+
+static void a_call_may_come_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}\n";
+	json_t *answer = NULL;
+
+	for (size_t i = 0; i < strlen(line); i++) {
+		assert_null(answer);
+		answer = talk(f, fd, &line[i], 1, NULL);
+	}
+	assert_non_null(json_object_get(answer, "result"));
+	json_decref(answer);
+	close(fd);
+	turn(f);
+}
+
+static void many_calls_may_come_at_once(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	static const char lines[] = "\n{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}\n"
+				    "{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}\n"
+				    "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"echo\"}\n";
+	json_t *answer = talk(f, fd, lines, strlen(lines), NULL); /* two are notifications */
+
+	assert_int_equal(json_integer_value(json_object_get(answer, "id")), 3);
+	assert_int_equal(f->calls, 3);
+	json_decref(answer);
+	close(fd);
+	turn(f);
+}
+
+static void bad_calls_are_told(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(code_of(f, "hello\n"), CONTROL_PARSE_ERROR);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\"\n"), CONTROL_PARSE_ERROR);
+	assert_int_equal(code_of(f, "\xff\xfe\n"), CONTROL_PARSE_ERROR);
+	assert_int_equal(code_of(f, "{\"id\":1,\"id\":1}\n"), CONTROL_PARSE_ERROR);
+	assert_int_equal(code_of(f, "[]\n"), CONTROL_INVALID_REQUEST);
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
+	assert_int_equal(code_of(f, "{\"id\":1,\"method\":\"echo\"}\n"), CONTROL_INVALID_REQUEST);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}\n"),
+			 CONTROL_INVALID_REQUEST);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"echo\"}\n"),
+			 CONTROL_INVALID_REQUEST);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nope\"}\n"),
+			 CONTROL_NO_METHOD);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\","
+				    "\"params\":[1]}\n"),
+			 CONTROL_INVALID_PARAMS);
+	assert_int_equal(code_of(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"fail\"}\n"),
+			 CONTROL_FAILED);
+	assert_int_equal(f->calls, 0);
+}
+
+static void a_nul_byte_is_no_json(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	json_t *answer = talk(f, fd, "{\0}\n", 4, NULL);
+
+	assert_int_equal(error_code(answer), CONTROL_PARSE_ERROR);
+	close(fd);
+	turn(f);
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char line[CONTROL_LINE_BYTES];
+	int fd = dial(f);
+
+	memset(line, '[', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	assert_int_equal(error_code(talk(f, fd, line, sizeof(line), NULL)), CONTROL_PARSE_ERROR);
+	close(fd);
+	turn(f);
+}
+
+static void an_endless_line_ends_the_connection(void **state)
+{
+	struct fixture *f = *state;
+	static char line[CONTROL_LINE_BYTES];
+	bool closed = false;
+	int fd = dial(f);
+
+	memset(line, 'x', sizeof(line));
+	assert_int_equal(error_code(talk(f, fd, line, sizeof(line), &closed)), CONTROL_PARSE_ERROR);
+	assert_true(closed);
+	close(fd);
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST); /* others are served */
+}
+
+static void a_client_may_vanish(void **state)
+{
+	struct fixture *f = *state;
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"file\"}\n";
+	int fd = dial(f);
+
+	assert_int_equal(send(fd, line, strlen(line), 0), strlen(line));
+	close(fd);
+	turn(f);
+	fd = dial(f);
+	assert_int_equal(send(fd, line, 10, 0), 10);
+	close(fd);
+	turn(f);
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
+}
+
+/* It asks and never reads: what it can make the server hold is one answer. */
+static void a_deaf_client_harms_nobody(void **state)
+{
+	struct fixture *f = *state;
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"big\"}\n";
+	int deaf = dial(f);
+	int sent = 0;
+
+	while (send(deaf, line, strlen(line), MSG_DONTWAIT) > 0 && sent++ < 10000)
+		turn(f);
+	assert_true(sent < 10000); /* the server has stopped reading */
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
+	close(deaf);
+	turn(f);
+}
+
+static void clients_are_limited(void **state)
+{
+	struct fixture *f = *state;
+	int fds[CONTROL_CLIENTS + 1];
+	char byte;
+
+	for (unsigned int i = 0; i <= CONTROL_CLIENTS; i++)
+		fds[i] = dial(f);
+	assert_int_equal(recv(fds[CONTROL_CLIENTS], &byte, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(recv(fds[0], &byte, 1, MSG_DONTWAIT), -1);
+	for (unsigned int i = 0; i <= CONTROL_CLIENTS; i++)
+		close(fds[i]);
+	turn(f);
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
+}
+
+static void *serve(void *arg)
+{
+	struct fixture *f = arg;
+
+	loop_run(&f->loop);
+	return NULL;
+}
+
+/* The client's half against the server's, in a thread of its own. */
+static void the_client_talks_to_the_server(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+	json_t *result;
+	char bytes[8];
+	int fd;
+
+	assert_int_equal(pthread_create(&thread, NULL, serve, f), 0);
+	assert_int_equal(control_call("one", "echo", json_pack("{s:i}", "x", 5), &result, &fd), 0);
+	assert_int_equal(json_integer_value(json_object_get(result, "x")), 5);
+	assert_int_equal(fd, -1);
+	json_decref(result);
+	assert_int_equal(control_call("one", "file", NULL, &result, &fd), 0);
+	json_decref(result);
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), 6);
+	close(fd);
+	assert_int_equal(control_call("one", "big", NULL, &result, NULL), 0);
+	json_decref(result);
+	assert_int_equal(control_call("one", "file", NULL, &result, NULL), 0); /* not wanted */
+	json_decref(result);
+	assert_int_not_equal(control_call("one", "fail", NULL, &result, NULL), 0);
+	assert_int_equal(control_call("two", "echo", json_object(), &result, NULL), -ENOENT);
+	assert_int_equal(control_call("../one", "echo", NULL, &result, NULL), -ENOENT);
+	assert_int_equal(control_call("one", "stop", NULL, &result, NULL), 0);
+	json_decref(result);
+	pthread_join(thread, NULL);
+}
+
+static void *lie(void *arg)
+{
+	int *fd = arg;
+	char byte;
+
+	(void)!recv(*fd, &byte, 1, 0);
+	(void)!write(*fd, "[\"no answer\"]\n", 14);
+	return NULL;
+}
+
+static void the_client_copes_with_nonsense(void **state)
+{
+	int fds[2];
+	pthread_t thread;
+	json_t *result;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(pthread_create(&thread, NULL, lie, &fds[1]), 0);
+	assert_int_equal(control_call_on(fds[0], "liar", "ping", NULL, &result, NULL), -EPROTO);
+	pthread_join(thread, NULL);
+	close(fds[1]);
+	assert_int_not_equal(control_call_on(fds[0], "gone", "ping", NULL, &result, NULL), 0);
+	close(fds[0]);
+}
+
+#define with_server(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_server(a_call_is_answered),
+		with_server(a_call_may_come_in_pieces),
+		with_server(many_calls_may_come_at_once),
+		with_server(bad_calls_are_told),
+		with_server(a_nul_byte_is_no_json),
+		with_server(deep_nesting_is_refused),
+		with_server(an_endless_line_ends_the_connection),
+		with_server(a_client_may_vanish),
+		with_server(a_deaf_client_harms_nobody),
+		with_server(clients_are_limited),
+		with_server(the_client_talks_to_the_server),
+		leak_checked(the_client_copes_with_nonsense),
+	};
+
+	return cmocka_run_group_tests_name("cmd control", tests, NULL, NULL);
+}
