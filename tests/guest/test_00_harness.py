@@ -2,7 +2,7 @@
 """The harness itself, on a guest without a vGPU: run by name only (run.py harness)."""
 from harness.guest import Guest
 from harness.console import rows_lit, rows_written
-from harness.modes import Pattern, connected
+from harness.modes import Pattern, connected, lend_edid
 from harness.proc import wait_for
 from harness.suite import Suite, check, check_log, install_inside
 
@@ -12,7 +12,7 @@ class Plain(Suite):
 
     def setup(self):
         self.vm = Guest("plain", adapter="virtio-gpu-pci,xres=1024,yres=768",
-                        extra=["-device", "bochs-display,id=other"]).boot()
+                        extra=["-device", "bochs-display,id=other,xres=1024,yres=768"]).boot()
 
     def teardown(self):
         self.vm.stop()
@@ -35,6 +35,11 @@ class Plain(Suite):
         rows = self.vm.console()
         lit = [rows_lit(self.vm.screendump(device), rows) for device in ("adapter", "other")]
         check(rows_written(rows) in lit, "the text and its picture differ")
+
+    def test_an_edid_can_be_lent(self):
+        lend_edid(self.vm, "bochs-drm")
+        virtio, bochs = (connected(self.vm, driver)[0] for driver in ("virtio_gpu", "bochs-drm"))
+        check(set(bochs.sizes()) <= set(virtio.sizes()), "modes are missing")
 
     def test_two_adapters_show_one_pattern(self):
         virtio, bochs = (connected(self.vm, driver)[0] for driver in ("virtio_gpu", "bochs-drm"))

@@ -11,7 +11,7 @@ from .jsonsock import Agent, Qmp
 from .proc import Process, wait_for
 
 COMMAND_LINE = "console=tty0 console=ttyS0"
-BOOT_TIMEOUT = 120
+BOOT_TIMEOUT = 180
 
 
 class Guest:

@@ -36,6 +36,29 @@ def connected(vm, driver):
     return [one for one in connectors(vm, driver) if one.status == "connected"]
 
 
+LEND_EDID = """
+set -e
+for path in /sys/class/drm/card?-*; do
+	[ "$(basename "$(readlink -f $path/device/device/driver)")" = OWNER ] || continue
+	[ "$(cat $path/status)" = connected ] || continue
+	mkdir -p /lib/firmware/edid
+	cat $path/edid >/lib/firmware/edid/lent.bin
+done
+echo Virtual-1:edid/lent.bin >/sys/module/drm/parameters/edid_firmware
+cd /sys/bus/virtio/drivers/virtio_gpu
+device=$(ls -d virtio*)
+echo $device >unbind
+echo $device >bind
+udevadm settle
+"""
+
+
+def lend_edid(vm, owner):
+    """Makes QEMU's virtio adapter offer the same modes as owner's monitor (the preferred one has
+    to be the adapter's own xres and yres): its driver is bound anew with that monitor's EDID."""
+    vm.run(LEND_EDID.replace("OWNER", owner), 60)
+
+
 class Pattern:
     """modetest showing its test pattern; its terminal stays open until stop()."""
 
