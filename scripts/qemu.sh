@@ -16,8 +16,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/guest/debian.sh"
 
 QEMU_RELEASE=trixie
-QEMU_PACKAGES="qemu-system-x86 seabios"
-FORMAT=1	# of the cache folder; raise it when its layout changes
+QEMU_PACKAGES="qemu-system-x86 seabios ipxe-qemu"
+FORMAT=2	# of the cache folder; raise it when its layout changes
 
 has_vfio_user() {
 	"$1" -device help 2>/dev/null | grep -q '"vfio-user-pci"'
