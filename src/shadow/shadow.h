@@ -3,7 +3,8 @@
  * The guest's GPU page tables turned into checked host pages: address spaces for the GPU.
  * A table entry is believed only after its address was found inside the guest's mapped memory.
  * Translations are cached in the gpu_as; owners drop them with gpu_as_invalidate() where hardware
- * drops its TLB, and the `stale` method drops them when the guest's memory map changed.
+ * drops its TLB, and the `stale` method drops them when the guest's memory map changed or another
+ * thread asked for it.
  */
 #ifndef SHADOW_SHADOW_H
 #define SHADOW_SHADOW_H
@@ -18,22 +19,39 @@ struct shadow_ggtt {
 	const _Atomic uint64_t *entries;
 	uint32_t count; /* entries; an address at or past count pages faults */
 	uint64_t generation;
+	_Atomic bool dropped; /* another thread invalidated it */
 };
 
 void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 		      const _Atomic uint64_t *entries, uint32_t count);
 
-/* A 4-level per-process GTT in guest memory. */
+/* A per-process GTT in guest memory: four levels below a PML4, or 32 bits below 4 directories. */
 struct shadow_ppgtt {
 	struct gpu_as as;
 	struct guest *guest;
 	gpa_t pml4;
+	bool legacy; /* the root is pdp[] */
+	gpa_t pdp[4];
 	uint64_t generation;
+	_Atomic bool dropped; /* another thread invalidated it */
 };
 
 void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest);
 /* Another root, or the same again (a context switch): drops the translations. */
 void shadow_ppgtt_load(struct shadow_ppgtt *ppgtt, gpa_t pml4);
+/* The same for a 32-bit space of four page directories. */
+void shadow_ppgtt_load_legacy(struct shadow_ppgtt *ppgtt, const gpa_t pdp[4]);
+
+/* Makes the translations stale, from any thread: an invalidation by register. */
+static inline void shadow_ggtt_invalidate(struct shadow_ggtt *ggtt)
+{
+	atomic_store_explicit(&ggtt->dropped, true, memory_order_release);
+}
+
+static inline void shadow_ppgtt_invalidate(struct shadow_ppgtt *ppgtt)
+{
+	atomic_store_explicit(&ppgtt->dropped, true, memory_order_release);
+}
 
 /* What one walk of the tables found, for tests and error reports. */
 struct shadow_walk {
@@ -44,5 +62,12 @@ struct shadow_walk {
 	bool writable;
 };
 int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk);
+
+/* The page a GGTT entry names; false when it is not present.  Pure. */
+static inline bool shadow_ggtt_entry(uint64_t entry, gpa_t *page)
+{
+	*page = gpa(entry & 0x0000fffffffff000ull);
+	return (entry & 1) != 0;
+}
 
 #endif

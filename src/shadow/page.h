@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two kinds of page tables share: entry bits, and from a checked GPA to a host page. */
+#ifndef SHADOW_PAGE_H
+#define SHADOW_PAGE_H
+
+#include "gpu/gpu.h"
+#include "guest/guest.h"
+
+/* Bits 47:12 of an entry: the address, as wide as Gen9 takes it. */
+#define SHADOW_ADDRESS_MASK 0x0000fffffffff000ull
+
+/*
+ * Host mapping of the guest page at @at, which is @writable by its entries.  A page that cannot
+ * be mapped but may be reached by messages leaves page->host NULL.  -EFAULT: @access forbidden,
+ * or no memory there.
+ */
+int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int access,
+		    struct gpu_page *page);
+
+/*
+ * True once after the guest's memory map changed (the generation is remembered in *@seen) or
+ * another thread set *@dropped.
+ */
+bool shadow_translations_stale(struct guest *guest, uint64_t *seen, _Atomic bool *dropped);
+
+#endif
