@@ -179,7 +179,7 @@ def handlers(rows, kind):
     return sorted({row.attributes[kind] for row in rows if kind in row.attributes})
 
 
-BANNER = '/* Made by scripts/gen_regs.py from data/*.regs: edit those. */\n'
+BANNER = '/* Made by scripts/gen_regs.py from the tables in data/: edit those. */\n'
 
 
 def write_header(out, rows, blocks):

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one vGPU.  vgpu->lock (LOCK_VGPU) guards what registers do: execlist queues, the
+ * interrupt tree, the display.  Register values, GGTT entries and counters are atomic words that
+ * need no lock.  What a lane alone touches is said in engine.h.
+ */
+#ifndef VGPU_DEVICE_H
+#define VGPU_DEVICE_H
+
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "vgpu/engine.h"
+#include "vgpu/vgpu.h"
+
+#define VGPU_PIPES 3u
+
+struct vgpu_display;
+
+/* What vgpu_stats() reports; relaxed, any thread. */
+struct vgpu_counters {
+	_Atomic uint64_t reg_reads, reg_writes;
+	_Atomic uint64_t opregion_reads;
+	_Atomic uint64_t ggtt_reads, ggtt_writes;
+	_Atomic uint64_t aperture_reads, aperture_writes;
+	_Atomic uint64_t submissions[GPU_ENGINES];
+	_Atomic uint64_t contexts_completed[GPU_ENGINES];
+	_Atomic uint64_t engine_resets[GPU_ENGINES], full_resets;
+	_Atomic uint64_t interrupts;
+	_Atomic uint64_t faults[GPU_FAULT_KINDS];
+	_Atomic uint64_t unknown_registers;
+	_Atomic uint64_t frames[VGPU_PIPES], flips[VGPU_PIPES], vblanks[VGPU_PIPES];
+};
+
+static inline void vgpu_count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+struct vgpu {
+	struct vgpu_config config; /* name is ours, the rest is borrowed */
+	struct lock lock;
+	_Atomic uint32_t *vreg; /* VGPU_MMIO_BYTES / 4 */
+	_Atomic uint64_t *ggtt; /* VGPU_GGTT_ENTRIES */
+	struct vgpu_engine engines[GPU_ENGINES];
+	struct vgpu_display *display; /* the display files'; guarded by lock */
+	struct vgpu_counters counters;
+
+	/* Guarded by lock. */
+	bool irq_level; /* enabled and something pending: the next message is due when it rises */
+	bool driver_ready;
+	struct gpu_fault last_fault;
+};
+
+static inline struct guest *vgpu_guest(struct vgpu *v)
+{
+	return v->config.guest;
+}
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One engine as an entity of its lane: takes pairs from the port, loads, runs and saves contexts,
+ * writes the status buffer.  Runs on the lane's thread, inside a guest section that it leaves
+ * whenever the memory map wants to change; takes vgpu->lock only for moments, and never while it
+ * touches guest memory, which may have to be asked for by messages that another thread carries.
+ *
+ * The interrupt for status entries is held back for SIGNAL_DELAY_NS: most contexts end within it,
+ * and then one interrupt tells of both the start and the end.  A context that runs longer must be
+ * announced, or the driver believes that its submission is still on the way.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "vgpu/ggtt.h"
+#include "vgpu/irq.h"
+#include "vgpu/mmio.h"
+
+#define SIGNAL_DELAY_NS (50 * NSEC_PER_USEC)
+
+/* Fields of the fault registers (i915: GEN8_RING_FAULT_ENGINE_ID, FAULT_VA_HIGH_BITS). */
+#define RING_FAULT_VALID	BIT(0)
+#define RING_FAULT_ENGINE_SHIFT 12
+#define FAULT_GTT_SEL		BIT(4)
+
+static struct gpu *gpu_of(struct vgpu_engine *e)
+{
+	return e->vgpu->config.gpu;
+}
+
+/* ---- What the GPU asks of us ----------------------------------------------------------------- */
+
+static struct vgpu_engine *to_engine(struct gpu_client *client)
+{
+	return container_of(client, struct vgpu_engine, client);
+}
+
+static uint32_t client_reg_read(struct gpu_client *client, enum gpu_engine engine, uint32_t offset)
+{
+	return vgpu_reg_read_cs(to_engine(client)->vgpu, engine, offset);
+}
+
+static void client_reg_write(struct gpu_client *client, enum gpu_engine engine, uint32_t offset,
+			     uint32_t value)
+{
+	vgpu_reg_write_cs(to_engine(client)->vgpu, engine, offset, value);
+}
+
+static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, uint32_t bits)
+{
+	struct vgpu *v = to_engine(client)->vgpu;
+
+	TRACE(gpu_interrupt, engine, bits, 0, 0);
+	lock_acquire(&v->lock);
+	vgpu_irq_assert_engine(v, engine, bits);
+	lock_release(&v->lock);
+}
+
+/* The same context on top of a waiting pair: hardware restores it "lite", ring tail only. */
+static bool is_lite_restore(struct vgpu_engine *e, const struct vgpu_elsp *pair)
+{
+	return context_desc_same(pair->desc[0], e->port.desc[0]) &&
+	       !(pair->desc[0] & CTX_DESC_FORCE_RESTORE);
+}
+
+/* Takes the waiting pair if it is a lite restore of what runs; true when it was. */
+static bool try_lite_restore(struct vgpu_engine *e)
+{
+	struct vgpu_elsp pair;
+
+	if (!vgpu_execlist_peek(e, &pair) || !is_lite_restore(e, &pair))
+		return false;
+	/* Nobody but this thread takes, and a rewritten pair is as good as the one looked at. */
+	if (!vgpu_execlist_take(e, &pair))
+		return false;
+	e->port = pair;
+	e->tail = vgpu_context_tail(e);
+	vgpu_vreg_set(e->vgpu, REG_RING_TAIL(e->base), e->tail);
+	vgpu_execlist_event(e, CSB_LITE_RESTORE | CSB_PREEMPTED, CTX_DESC_ID(pair.desc[0]));
+	return true;
+}
+
+static uint32_t client_ring_tail(struct gpu_client *client, enum gpu_engine engine)
+{
+	struct vgpu_engine *e = to_engine(client);
+
+	try_lite_restore(e);
+	return e->tail;
+}
+
+static bool client_yield(struct gpu_client *client)
+{
+	struct vgpu_engine *e = to_engine(client);
+
+	return guest_wanted(vgpu_guest(e->vgpu)) ||
+	       atomic_load_explicit(&e->has_pending, memory_order_relaxed) ||
+	       atomic_load_explicit(&e->stopped, memory_order_relaxed);
+}
+
+static void client_fault(struct gpu_client *client, const struct gpu_fault *fault)
+{
+	vgpu_engine_fault(to_engine(client), fault);
+}
+
+static const struct gpu_client_ops client_ops = {
+	.reg_read = client_reg_read,
+	.reg_write = client_reg_write,
+	.interrupt = client_interrupt,
+	.ring_tail = client_ring_tail,
+	.fault = client_fault,
+	.yield = client_yield,
+};
+
+/* ---- Faults ---------------------------------------------------------------------------------- */
+
+static void report_page_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
+{
+	/* The hardware's numbers of the engines. */
+	static const uint32_t hw_id[GPU_ENGINES] = { 0, 2, 1, 3 };
+	struct vgpu *v = e->vgpu;
+	uint32_t high = (uint32_t)(fault->address >> 44) & 0xf;
+
+	if (vgpu_vreg(v, REG_GEN8_RING_FAULT_REG) & RING_FAULT_VALID)
+		return; /* the first fault stays until it is cleared */
+	vgpu_vreg_set(v, REG_GEN8_FAULT_TLB_DATA0, (uint32_t)(fault->address >> 12));
+	vgpu_vreg_set(v, REG_GEN8_FAULT_TLB_DATA1, high | (fault->ppgtt ? 0 : FAULT_GTT_SEL));
+	vgpu_vreg_set(v, REG_GEN8_RING_FAULT_REG,
+		      RING_FAULT_VALID | hw_id[e->id] << RING_FAULT_ENGINE_SHIFT);
+}
+
+void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
+{
+	struct vgpu *v = e->vgpu;
+
+	TRACE(gpu_fault, e->id, fault->kind, fault->address, fault->header);
+	log_limited(LOG_INFO, "%s: %s: context %u, command 0x%08x at 0x%llx, address 0x%llx",
+		    gpu_engine_name(e->id), gpu_fault_name(fault->kind), fault->context_id,
+		    fault->header, (unsigned long long)fault->command_at,
+		    (unsigned long long)fault->address);
+	if (fault->kind < GPU_FAULT_KINDS)
+		vgpu_count(&v->counters.faults[fault->kind]);
+	lock_acquire(&v->lock);
+	v->last_fault = *fault;
+	switch (fault->kind) {
+	case GPU_FAULT_ADDRESS:
+	case GPU_FAULT_CONTEXT:
+	case GPU_FAULT_RING:
+		/* Hardware stops at it without a word; the driver finds out by its heartbeat. */
+		report_page_fault(e, fault);
+		break;
+	default:
+		vgpu_irq_engine_error(v, e->id, ENGINE_ERROR_INSTRUCTION);
+	}
+	lock_release(&v->lock);
+}
+
+static void bad_context(struct vgpu_engine *e, uint64_t desc, enum gpu_fault_kind kind)
+{
+	struct gpu_fault fault = {
+		.kind = kind,
+		.engine = e->id,
+		.context_id = CTX_DESC_ID(desc),
+		.address = CTX_DESC_LRCA(desc),
+	};
+
+	vgpu_engine_fault(e, &fault);
+	e->hung = true;
+}
+
+/* ---- Loading and unloading ------------------------------------------------------------------- */
+
+static void load(struct vgpu_engine *e)
+{
+	uint64_t desc = e->port.desc[0];
+	enum gpu_fault_kind kind;
+
+	atomic_store_explicit(&e->running_id, CTX_DESC_ID(desc), memory_order_relaxed);
+	atomic_store_explicit(&e->active, true, memory_order_release);
+	kind = vgpu_context_load(e, desc);
+	if (kind != GPU_FAULT_NONE) {
+		bad_context(e, desc, kind);
+		return;
+	}
+	e->tail = e->workload.cs.tail;
+	gpu_of(e)->ops->begin(gpu_of(e), &e->workload);
+	e->loaded = true;
+}
+
+static void unload(struct vgpu_engine *e)
+{
+	gpu_of(e)->ops->end(gpu_of(e), e->id);
+	e->loaded = false;
+	vgpu_context_save(e);
+}
+
+/* What runs reached its tail: its end is told, the other element follows. */
+static void complete(struct vgpu_engine *e)
+{
+	uint32_t id = CTX_DESC_ID(e->port.desc[0]);
+
+	unload(e);
+	vgpu_count(&e->vgpu->counters.contexts_completed[e->id]);
+	e->port.desc[0] = e->port.desc[1];
+	e->port.desc[1] = 0;
+	if (e->port.desc[0]) {
+		vgpu_execlist_event(e, CSB_COMPLETE | CSB_ELEMENT_SWITCH, id);
+	} else {
+		atomic_store_explicit(&e->active, false, memory_order_release);
+		vgpu_execlist_event(e, CSB_COMPLETE | CSB_ACTIVE_IDLE, id);
+	}
+}
+
+/* Puts a waiting pair onto the engine, whatever it is doing; false when none waits. */
+static bool accept(struct vgpu_engine *e)
+{
+	struct vgpu_elsp pair;
+
+	if (!e->port.desc[0]) {
+		if (!vgpu_execlist_take(e, &pair))
+			return false;
+		e->port = pair;
+		vgpu_execlist_event(e, CSB_IDLE_ACTIVE, CTX_DESC_ID(pair.desc[0]));
+		return true;
+	}
+	if (e->loaded && try_lite_restore(e)) {
+		vgpu_execlist_signal(e);
+		return true;
+	}
+	if (!vgpu_execlist_take(e, &pair))
+		return false;
+	if (e->loaded)
+		unload(e);
+	vgpu_execlist_event(e, CSB_PREEMPTED, CTX_DESC_ID(e->port.desc[0]));
+	e->port = pair;
+	return true;
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static void refresh(struct gpu_as *as)
+{
+	if (as->ops->stale(as))
+		gpu_as_invalidate(as);
+}
+
+/* Runs what is loaded; until SIGNAL_DELAY_NS first while an interrupt is held back. */
+static enum gpu_run run_loaded(struct vgpu_engine *e, uint64_t deadline_ns)
+{
+	struct gpu *gpu = gpu_of(e);
+	uint64_t soon_ns;
+	enum gpu_run ran;
+
+	if (!e->irq_due)
+		return gpu->ops->run(gpu, e->id, deadline_ns);
+	soon_ns = MIN(clock_now_ns() + SIGNAL_DELAY_NS, deadline_ns);
+	ran = gpu->ops->run(gpu, e->id, soon_ns);
+	if (ran == GPU_RUN_DONE)
+		return ran;
+	vgpu_execlist_signal(e);
+	if (ran == GPU_RUN_BUDGET && soon_ns < deadline_ns && !client_yield(&e->client))
+		ran = gpu->ops->run(gpu, e->id, deadline_ns);
+	return ran;
+}
+
+static bool may_work(struct vgpu_engine *e)
+{
+	return !e->hung && !atomic_load_explicit(&e->stopped, memory_order_acquire);
+}
+
+/* One turn of the state machine; true when there is another one to do in this slice. */
+static bool turn(struct vgpu_engine *e, uint64_t deadline_ns, enum sched_step *step)
+{
+	enum gpu_run ran;
+
+	accept(e);
+	if (!e->port.desc[0]) {
+		*step = SCHED_STEP_IDLE;
+		return false;
+	}
+	if (!e->loaded)
+		load(e);
+	if (e->hung) {
+		*step = SCHED_STEP_IDLE;
+		return false;
+	}
+	ran = run_loaded(e, deadline_ns);
+	switch (ran) {
+	case GPU_RUN_DONE:
+		complete(e);
+		break;
+	case GPU_RUN_FAULT:
+		e->hung = true;
+		*step = SCHED_STEP_IDLE;
+		return false;
+	case GPU_RUN_WAIT:
+		*step = SCHED_STEP_WAIT;
+		return client_yield(&e->client) && !guest_wanted(vgpu_guest(e->vgpu));
+	case GPU_RUN_BUDGET:
+	case GPU_RUN_STOPPED:
+		break;
+	}
+	*step = SCHED_STEP_MORE;
+	return clock_now_ns() < deadline_ns && !guest_wanted(vgpu_guest(e->vgpu));
+}
+
+static enum sched_step engine_step(struct sched_entity *entity, uint64_t deadline_ns)
+{
+	struct vgpu_engine *e = container_of(entity, struct vgpu_engine, entity);
+	struct guest *guest = vgpu_guest(e->vgpu);
+	enum sched_step step = SCHED_STEP_IDLE;
+
+	guest_enter(guest);
+	refresh(&e->ggtt.as);
+	refresh(&e->ppgtt.as);
+	while (may_work(e) && turn(e, deadline_ns, &step))
+		;
+	if (!may_work(e))
+		step = SCHED_STEP_IDLE;
+	vgpu_execlist_signal(e);
+	guest_leave(guest);
+	return step;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+void vgpu_engine_reset(struct vgpu_engine *e)
+{
+	struct vgpu *v = e->vgpu;
+	struct gpu *gpu = gpu_of(e);
+
+	gpu->ops->stop(gpu, e->id);
+	sched_halt(&e->entity);
+	lock_acquire(&v->lock);
+	/* Not saved: a context that is reset away keeps the image of its last switch. */
+	if (e->loaded)
+		gpu->ops->end(gpu, e->id);
+	e->loaded = false;
+	e->hung = false;
+	gpu->ops->reset(gpu, e->id);
+	vgpu_mmio_reset(v, e->base, e->base + (uint32_t)PAGE_BYTES);
+	vgpu_execlist_reset(e);
+	atomic_store(&e->stopped, false);
+	atomic_store(&e->active, false);
+	TRACE(vgpu_reset_engine, e->id, 0, 0, 0);
+	lock_release(&v->lock);
+	sched_release(&e->entity);
+}
+
+void vgpu_engines_invalidate(struct vgpu *v)
+{
+	for_each_engine(id) {
+		shadow_ggtt_invalidate(&v->engines[id].ggtt);
+		shadow_ppgtt_invalidate(&v->engines[id].ppgtt);
+	}
+}
+
+void vgpu_engine_init(struct vgpu *v, enum gpu_engine id)
+{
+	struct vgpu_engine *e = &v->engines[id];
+
+	e->vgpu = v;
+	e->id = id;
+	e->base = gpu_engine_base(id);
+	e->client.ops = &client_ops;
+	e->entity.step = engine_step;
+	shadow_ggtt_init(&e->ggtt, vgpu_guest(v), v->ggtt, VGPU_GGTT_ENTRIES);
+	shadow_ppgtt_init(&e->ppgtt, vgpu_guest(v));
+	e->workload = (struct gpu_workload){
+		.engine = id,
+		.ggtt = &e->ggtt.as,
+		.ppgtt = &e->ppgtt.as,
+		.client = &e->client,
+	};
+	sched_add(v->config.lane, &e->entity);
+}
+
+void vgpu_engine_fini(struct vgpu *v, enum gpu_engine id)
+{
+	struct vgpu_engine *e = &v->engines[id];
+
+	if (!e->vgpu)
+		return;
+	gpu_of(e)->ops->stop(gpu_of(e), id);
+	sched_remove(&e->entity);
+	if (e->loaded)
+		gpu_of(e)->ops->end(gpu_of(e), id);
+	e->loaded = false;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The global GTT: a million 8-byte words of anonymous memory that costs nothing until written.
+ * What the guest stores is kept as it is; whether an entry means anything is asked when it is
+ * translated (shadow/).  Any thread, no lock: each entry is one atomic word.
+ */
+#include "vgpu/ggtt.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/trace.h"
+#include "vgpu/mmio.h"
+
+int vgpu_ggtt_init(struct vgpu *v)
+{
+	void *map = mmap(NULL, VGPU_GGTT_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	v->ggtt = map;
+	return 0;
+}
+
+void vgpu_ggtt_fini(struct vgpu *v)
+{
+	if (v->ggtt)
+		munmap(v->ggtt, VGPU_GGTT_BYTES);
+	v->ggtt = NULL;
+}
+
+void vgpu_ggtt_reset(struct vgpu *v)
+{
+	madvise(v->ggtt, VGPU_GGTT_BYTES, MADV_DONTNEED);
+	vgpu_engines_invalidate(v);
+}
+
+static uint64_t entry_load(struct vgpu *v, uint32_t index)
+{
+	return atomic_load_explicit(&v->ggtt[index], memory_order_relaxed);
+}
+
+/* Replaces the bytes of an entry that @bytes covers; two halves written at once both last. */
+static void entry_merge(struct vgpu *v, uint32_t offset, const void *bytes, size_t n)
+{
+	_Atomic uint64_t *entry = &v->ggtt[offset / 8];
+	uint64_t old = atomic_load_explicit(entry, memory_order_relaxed), new;
+
+	do {
+		new = old;
+		memcpy((uint8_t *)&new + (offset & 7), bytes, n);
+	} while (!atomic_compare_exchange_weak_explicit(entry, &old, new, memory_order_relaxed,
+							memory_order_relaxed));
+}
+
+void vgpu_ggtt_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
+{
+	uint8_t *out = buf;
+
+	while (len) {
+		size_t n = MIN(len, (size_t)(8 - (offset & 7)));
+		uint64_t value = entry_load(v, offset / 8) >> (8 * (offset & 7));
+
+		memcpy(out, &value, n);
+		vgpu_count(&v->counters.ggtt_reads);
+		offset += (uint32_t)n;
+		out += n;
+		len -= n;
+	}
+}
+
+void vgpu_ggtt_write(struct vgpu *v, uint32_t offset, const void *buf, size_t len)
+{
+	const uint8_t *in = buf;
+
+	while (len) {
+		size_t n = MIN(len, (size_t)(8 - (offset & 7)));
+		uint64_t value;
+
+		if (n == 8) {
+			memcpy(&value, in, 8);
+			atomic_store_explicit(&v->ggtt[offset / 8], value, memory_order_relaxed);
+		} else {
+			entry_merge(v, offset, in, n);
+		}
+		vgpu_count(&v->counters.ggtt_writes);
+		TRACE(vgpu_ggtt_write, offset / 8, entry_load(v, offset / 8), 0, 0);
+		offset += (uint32_t)n;
+		in += n;
+		len -= n;
+	}
+}
+
+/* ---- Graphics memory through it -------------------------------------------------------------- */
+
+/*
+ * Where the byte at @gma lives; false when its entry is not present.  Two entries that a guest
+ * changes between two calls are two moments, as they are for hardware.
+ */
+static bool gma_find(struct vgpu *v, uint64_t at, gpa_t *where)
+{
+	gpa_t page;
+
+	if (!shadow_ggtt_entry(entry_load(v, (uint32_t)(at >> PAGE_SHIFT) % VGPU_GGTT_ENTRIES),
+			       &page))
+		return false;
+	*where = gpa(page.v + PAGE_OFFSET(at));
+	return true;
+}
+
+/* One piece inside a page; the caller is in a guest section. */
+static void piece_read(struct vgpu *v, uint64_t at, void *buf, size_t n)
+{
+	struct guest *guest = vgpu_guest(v);
+	const void *host = NULL;
+	size_t len = 0;
+	gpa_t where;
+
+	if (gma_find(v, at, &where)) {
+		host = guest_map(guest, where, GUEST_READ, &len);
+		if (host && len >= n) {
+			memcpy(buf, host, n);
+			return;
+		}
+		if (!guest_read(guest, where, buf, n))
+			return;
+	}
+	memset(buf, 0, n);
+}
+
+static void piece_write(struct vgpu *v, uint64_t at, const void *buf, size_t n)
+{
+	struct guest *guest = vgpu_guest(v);
+	size_t len = 0;
+	gpa_t where;
+	void *host;
+
+	if (!gma_find(v, at, &where))
+		return;
+	host = guest_map(guest, where, GUEST_WRITE, &len);
+	if (host && len >= n)
+		memcpy(host, buf, n);
+	else
+		guest_write(guest, where, buf, n); /* nowhere to report: hardware drops it too */
+}
+
+void vgpu_gma_read(struct vgpu *v, gma_t gma, void *buf, size_t len)
+{
+	struct guest *guest = vgpu_guest(v);
+	uint8_t *out = buf;
+	uint64_t at = gma.v;
+
+	guest_enter(guest);
+	while (len) {
+		size_t n = MIN(len, (size_t)(PAGE_BYTES - PAGE_OFFSET(at)));
+
+		piece_read(v, at, out, n);
+		at += n;
+		out += n;
+		len -= n;
+	}
+	guest_leave(guest);
+}
+
+/* ---- The aperture ---------------------------------------------------------------------------- */
+
+#define FENCE_VALID  BIT(0)
+#define FENCE_TILE_Y BIT(1)
+
+/* How an aperture address maps to graphics memory: piecewise, a tile's row at a time. */
+struct piece {
+	uint64_t at;
+	size_t len;
+};
+
+/* X tiles are 512 bytes by 8 rows; a row of a tile is contiguous. */
+static struct piece tile_x(uint64_t start, uint64_t offset, uint32_t pitch)
+{
+	uint64_t x = offset % pitch, y = offset / pitch;
+	uint64_t tile = y / 8 * (pitch / 512) + x / 512;
+
+	return (struct piece){ start + tile * PAGE_BYTES + y % 8 * 512 + x % 512, 512 - x % 512 };
+}
+
+/* Y tiles are 128 bytes by 32 rows, in columns of 16 bytes. */
+static struct piece tile_y(uint64_t start, uint64_t offset, uint32_t pitch)
+{
+	uint64_t x = offset % pitch, y = offset / pitch;
+	uint64_t tile = y / 32 * (pitch / 128) + x / 128;
+
+	return (struct piece){
+		start + tile * PAGE_BYTES + x % 128 / 16 * 512 + y % 32 * 16 + x % 16, 16 - x % 16
+	};
+}
+
+/*
+ * The piece at @at under the fences.  i915 clears the low half before it changes the high one, so
+ * a fence whose low half is valid is whole.
+ */
+static struct piece find_piece(struct vgpu *v, uint64_t at)
+{
+	uint32_t count = MIN(v->config.type->fences, 32u);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t lo = vgpu_vreg(v, REG_FENCE_REG + 8 * i);
+		uint32_t hi, pitch;
+		uint64_t start = lo & 0xfffff000u;
+
+		if (likely(!(lo & FENCE_VALID)) || at < start)
+			continue;
+		hi = vgpu_vreg(v, REG_FENCE_REG + 8 * i + 4);
+		if (at >= (uint64_t)(hi & 0xfffff000u) + PAGE_BYTES)
+			continue;
+		pitch = ((hi & 0xfff) + 1) * 128;
+		if (lo & FENCE_TILE_Y)
+			return tile_y(start, at - start, pitch);
+		if (pitch % 512 == 0)
+			return tile_x(start, at - start, pitch);
+	}
+	return (struct piece){ at, PAGE_BYTES - PAGE_OFFSET(at) };
+}
+
+void vgpu_aperture_read(struct vgpu *v, uint64_t offset, void *buf, size_t len)
+{
+	struct guest *guest = vgpu_guest(v);
+	uint8_t *out = buf;
+
+	vgpu_count(&v->counters.aperture_reads);
+	guest_enter(guest);
+	while (len) {
+		struct piece piece = find_piece(v, offset);
+		size_t n = MIN(len, piece.len);
+
+		piece_read(v, piece.at, out, n);
+		offset += n;
+		out += n;
+		len -= n;
+	}
+	guest_leave(guest);
+}
+
+void vgpu_aperture_write(struct vgpu *v, uint64_t offset, const void *buf, size_t len)
+{
+	struct guest *guest = vgpu_guest(v);
+	const uint8_t *in = buf;
+
+	vgpu_count(&v->counters.aperture_writes);
+	guest_enter(guest);
+	while (len) {
+		struct piece piece = find_piece(v, offset);
+		size_t n = MIN(len, piece.len);
+
+		piece_write(v, piece.at, in, n);
+		offset += n;
+		in += n;
+		len -= n;
+	}
+	guest_leave(guest);
+}
