@@ -24,6 +24,37 @@ const char *gpu_engine_name(enum gpu_engine engine);
 /* First register of the engine's block: 0x2000, 0x22000, 0x12000, 0x1a000 (i915: RING_BASE). */
 uint32_t gpu_engine_base(enum gpu_engine engine);
 
+/* ---- Commands ------------------------------------------------------------------------------ */
+
+/* What becomes of a command; see data/gen9.cmds. */
+enum gpu_command_class {
+	GPU_COMMAND_EXEC,  /* the command streamer acts on it */
+	GPU_COMMAND_NOP,   /* known, and without effect that software could see */
+	GPU_COMMAND_STATE, /* sets state of a 3D, media or blit unit: parsed, not executed */
+	GPU_COMMAND_WORK,  /* makes one draw, compute, copy or decode: parsed, not executed */
+};
+
+/* One command, described in data/gen9.cmds.  The table is constant; any thread. */
+struct gpu_command {
+	const char *name;
+	uint32_t header; /* as drivers write it: opcode, and the length where it is fixed */
+	uint32_t min_dwords, max_dwords;
+	uint32_t predicate_mask; /* header bit that makes it depend on MI_PREDICATE_RESULT, or 0 */
+	uint16_t id;		 /* its place in gpu_commands[] */
+	uint8_t engines;	 /* bit for each enum gpu_engine */
+	uint8_t length_bits;	 /* of the header's length field; 0: none */
+	uint8_t klass;		 /* enum gpu_command_class */
+	bool privileged;	 /* a no-op in a batch fetched through a PPGTT */
+};
+
+extern const struct gpu_command gpu_commands[];
+extern const unsigned int gpu_command_count;
+
+/* The command @header starts on @engine; NULL when there is none. */
+const struct gpu_command *gpu_command_find(enum gpu_engine engine, uint32_t header);
+/* Its length in dwords, header included; 0 when the header says one the command cannot have. */
+uint32_t gpu_command_dwords(const struct gpu_command *command, uint32_t header);
+
 /* ---- Address spaces ------------------------------------------------------------------------ */
 
 enum gpu_access { GPU_READ = 1, GPU_WRITE = 2 };
@@ -42,7 +73,8 @@ struct gpu_as_ops {
 	/* For pages without a host mapping; the range never crosses a page. */
 	int (*read)(struct gpu_as *as, gma_t gma, void *buf, size_t len);
 	int (*write)(struct gpu_as *as, gma_t gma, const void *buf, size_t len);
-	/* True when cached translations must be dropped (the memory map changed); cheap. */
+	/* True when cached translations must be dropped (the memory map changed); cheap; or NULL.
+	 */
 	bool (*stale)(struct gpu_as *as);
 };
 
@@ -50,14 +82,15 @@ struct gpu_as_ops {
 
 /*
  * An address space: the owner embeds it, fills in ops and address_bits and hands it to workloads.
- * The TLB is the GPU's; it is dropped by gpu_as_invalidate() and nothing else.  Owner: the one
- * lane that runs the workload using it, at a time.
+ * The TLB is the GPU's; it is dropped by gpu_as_invalidate() and by the stale method.  Owner: the
+ * one lane that runs the workload using it, at a time.
  */
 struct gpu_as {
 	const struct gpu_as_ops *ops;
 	unsigned int address_bits; /* 32 for the GGTT, 48 for a PPGTT: addresses are cut to it */
+	uint32_t epoch;		   /* part of every tag, so that dropping all is one increment */
 	struct gpu_tlb_entry {
-		uint64_t tag; /* page number + 1, 0 when empty */
+		uint64_t tag; /* epoch above bit 36, page number below; epochs start at 1 */
 		struct gpu_page page;
 	} tlb[GPU_TLB_ENTRIES];
 	uint64_t hits, misses;
@@ -66,7 +99,10 @@ struct gpu_as {
 void gpu_as_init(struct gpu_as *as, const struct gpu_as_ops *ops, unsigned int address_bits);
 /* Drops every cached translation. */
 void gpu_as_invalidate(struct gpu_as *as);
-/* Copies across page borders; -EFAULT with *@fault_at set to the first page that failed. */
+/*
+ * Copies across page borders; -EFAULT with *@fault_at (may be NULL) set to the first address that
+ * failed.  What lies before it has been copied.
+ */
 int gpu_as_read(struct gpu_as *as, gma_t gma, void *buf, size_t len, gma_t *fault_at);
 int gpu_as_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len, gma_t *fault_at);
 /* Host address of one page's byte at @gma, or NULL; valid until the TLB is dropped. */
@@ -79,7 +115,8 @@ struct gpu_cs_state {
 	uint32_t head, tail; /* bytes into the ring */
 	uint64_t bb_head[2]; /* first and second level batch: next command */
 	bool bb_valid[2];
-	bool bb_ppgtt[2]; /* BB_STATE: address space indicator */
+	bool bb_ppgtt[2];      /* BB_STATE: address space indicator */
+	uint8_t set_predicate; /* MI_SET_PREDICATE's mode, as MI_MODE keeps it; 0: none */
 };
 
 struct gpu_client;
@@ -107,7 +144,7 @@ enum gpu_fault_kind {
 	GPU_FAULT_LENGTH,  /* a length the command cannot have, or past the end of its buffer */
 	GPU_FAULT_ADDRESS, /* page not present, or not writable */
 	GPU_FAULT_ALIGNMENT,
-	GPU_FAULT_NESTING, /* batch from a second level batch */
+	GPU_FAULT_NESTING, /* second level batch from the ring, batch from a workaround batch */
 	GPU_FAULT_RING,	   /* head or tail outside the ring, ring not enabled */
 	GPU_FAULT_CONTEXT, /* a context image that makes no sense */
 	GPU_FAULT_KINDS
@@ -137,7 +174,7 @@ enum gpu_interrupt {
 /* What the GPU asks of its owner; called on the lane's thread, in the middle of run(). */
 struct gpu_client_ops {
 	/* Registers the command streamer does not own itself.  Offsets are absolute, aligned to 4.
-	 */
+	 * The FORCE_TO_NONPRIV registers are read too, to decide what a user batch may write. */
 	uint32_t (*reg_read)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset);
 	void (*reg_write)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset,
 			  uint32_t value);
@@ -168,11 +205,18 @@ enum gpu_run {
 struct gpu_stats {
 	uint64_t commands[GPU_ENGINES];
 	uint64_t batches[GPU_ENGINES];
-	uint64_t
-		not_executed[GPU_ENGINES]; /* parsed with the right length, but 3D, media or blit */
+	uint64_t not_executed[GPU_ENGINES]; /* parsed, but 3D, media or blit: state and work */
+	uint64_t work_dropped[GPU_ENGINES]; /* of these, GPU_COMMAND_WORK: draws, copies, … */
 	uint64_t faults[GPU_ENGINES];
 	uint64_t bytes_fetched[GPU_ENGINES];
 	uint64_t tlb_hits, tlb_misses;
+};
+
+/* How often one command of one engine was parsed and not executed. */
+struct gpu_not_executed {
+	const struct gpu_command *command;
+	enum gpu_engine engine;
+	uint64_t count;
 };
 
 struct gpu;
@@ -199,6 +243,9 @@ struct gpu_ops {
 	void (*where)(struct gpu *gpu, enum gpu_engine engine, struct gpu_cs_state *cs,
 		      uint32_t *last_header);
 	void (*stats)(struct gpu *gpu, struct gpu_stats *stats);
+	/* Fills in at most @max rows with a count above 0; returns how many there are.  Any thread.
+	 */
+	size_t (*not_executed)(struct gpu *gpu, struct gpu_not_executed *rows, size_t max);
 };
 
 struct gpu {

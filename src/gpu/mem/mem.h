@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The GPU's own view of an address space: the TLB's fast path, and accesses of one dword or qword
+ * as the command streamer makes them.  On the lane that runs the workload.
+ */
+#ifndef GPU_MEM_MEM_H
+#define GPU_MEM_MEM_H
+
+#include "gpu/gpu.h"
+
+#define AS_PAGE_BITS 36u
+
+/* The TLB's entry for @gma (already cut to the address bits), translated when it must be; NULL:
+ * not present or forbidden. */
+const struct gpu_page *as_translate(struct gpu_as *as, uint64_t gma, unsigned int access);
+
+static inline uint64_t as_cut(const struct gpu_as *as, gma_t gma)
+{
+	return gma.v & ((uint64_t)-1 >> (64 - as->address_bits));
+}
+
+static inline uint64_t as_tag(const struct gpu_as *as, uint64_t gma)
+{
+	return (uint64_t)as->epoch << AS_PAGE_BITS | gma >> PAGE_SHIFT;
+}
+
+static inline struct gpu_tlb_entry *as_slot(struct gpu_as *as, uint64_t gma)
+{
+	uint64_t page = gma >> PAGE_SHIFT;
+
+	return &as->tlb[(page ^ page >> 10) % GPU_TLB_ENTRIES];
+}
+
+/* Host address of the byte at @gma (cut), or NULL: fault, or no host mapping. */
+static inline uint8_t *as_host(struct gpu_as *as, uint64_t gma, unsigned int access)
+{
+	const struct gpu_tlb_entry *entry = as_slot(as, gma);
+	const struct gpu_page *page = &entry->page;
+
+	if (likely(entry->tag == as_tag(as, gma) && (!(access & GPU_WRITE) || page->writable)))
+		as->hits++;
+	else
+		page = as_translate(as, gma, access);
+	if (!page || !page->host)
+		return NULL;
+	return (uint8_t *)page->host + PAGE_OFFSET(gma);
+}
+
+/* Drops the TLB when the owner says that its translations are stale. */
+static inline void as_refresh(struct gpu_as *as)
+{
+	if (as->ops->stale && unlikely(as->ops->stale(as)))
+		gpu_as_invalidate(as);
+}
+
+/* One naturally aligned access; false: the address faults. */
+bool as_read32(struct gpu_as *as, gma_t gma, uint32_t *value);
+bool as_read64(struct gpu_as *as, gma_t gma, uint64_t *value);
+bool as_write32(struct gpu_as *as, gma_t gma, uint32_t value);
+/*
+ * One store of eight bytes that a CPU sees whole and after everything stored before it (release);
+ * at an address aligned to 4 only, two stores, the upper half last.
+ */
+bool as_write64(struct gpu_as *as, gma_t gma, uint64_t value);
+
+/* The operations of MI_ATOMIC: low bits of its opcode. */
+enum as_atomic {
+	AS_ATOMIC_AND = 0x1,
+	AS_ATOMIC_OR = 0x2,
+	AS_ATOMIC_XOR = 0x3,
+	AS_ATOMIC_MOVE = 0x4,
+	AS_ATOMIC_INC = 0x5,
+	AS_ATOMIC_DEC = 0x6,
+	AS_ATOMIC_ADD = 0x7,
+	AS_ATOMIC_SUB = 0x8,
+	AS_ATOMIC_RSUB = 0x9,
+	AS_ATOMIC_IMAX = 0xa,
+	AS_ATOMIC_IMIN = 0xb,
+	AS_ATOMIC_UMAX = 0xc,
+	AS_ATOMIC_UMIN = 0xd,
+	AS_ATOMIC_CMPWR = 0xe,
+	AS_ATOMIC_PREDEC = 0xf,
+};
+
+/*
+ * Read-modify-write of four or eight bytes at an address aligned to them, in one piece towards
+ * every CPU and engine where the page has a host mapping.  *@returned: what memory held, or for
+ * PREDEC what it holds now.  False: the address faults.
+ */
+bool as_atomic32(struct gpu_as *as, gma_t gma, enum as_atomic op, const uint64_t operand[2],
+		 uint64_t *returned);
+bool as_atomic64(struct gpu_as *as, gma_t gma, enum as_atomic op, const uint64_t operand[2],
+		 uint64_t *returned);
+
+#endif
