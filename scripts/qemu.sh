@@ -46,8 +46,7 @@ write_launcher() {
 	exec "$lib/ld-linux-x86-64.so.2" --argv0 "$0" \
 		--library-path "$lib:$lib/pulseaudio:$lib/ceph:$root/root/lib/x86_64-linux-gnu" \
 		"$root/root/usr/bin/qemu-system-x86_64" \
-		-L "$root/root/usr/share/qemu" -L "$root/root/usr/share/seabios" \
-		-L "$root/root/usr/lib/ipxe/qemu" "$@"
+		-L "$root/root/usr/share/qemu" -L "$root/root/usr/share/seabios" "$@"
 	SH
 	chmod 755 "$1/qemu-system-x86_64"
 }
