@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guest_ops of a VMM in another process: memory it passed a descriptor for is mapped here (or
+ * read and written through the descriptor), the rest is reached by messages through the
+ * guest_dma_ops of the transport.
+ *
+ * Reads, writes and look-ups happen in reader sections, on any thread; the map is changed by the
+ * thread that serves the VMM's messages.  A reader that waits for a message's reply is in its
+ * reader section, and the thread that would bring the reply is the one that now wants the readers
+ * out: so a change of the map first raises guest_wanted(), then cancels what is pending (the
+ * reader gets -EIO), then waits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "guest/guest.h"
+#include "guest/slots.h"
+
+struct guest_remote {
+	struct guest guest;
+	struct guest_slots slots; /* changes in writer sections */
+	const struct guest_dma_ops *dma;
+	void *dma_opaque;
+};
+
+static struct guest_remote *remote_of(struct guest *guest)
+{
+	return container_of(guest, struct guest_remote, guest);
+}
+
+void guest_remote_hold(struct guest *guest)
+{
+	struct guest_remote *remote = remote_of(guest);
+
+	atomic_fetch_add(&guest->wanted, 1);
+	if (remote->dma)
+		remote->dma->cancel(remote->dma_opaque);
+}
+
+void guest_remote_unhold(struct guest *guest)
+{
+	atomic_fetch_sub(&guest->wanted, 1);
+}
+
+static void quiesce(struct guest_remote *remote)
+{
+	guest_remote_hold(&remote->guest);
+	guest_quiesce(&remote->guest);
+	guest_remote_unhold(&remote->guest);
+}
+
+/* ---- Reading and writing --------------------------------------------------------------------- */
+
+static int file_copy(const struct guest_slot *slot, uint64_t at, void *buf, size_t len, bool write)
+{
+	off_t offset = (off_t)(slot->fd_offset + (at - slot->gpa));
+	uint8_t *bytes = buf;
+
+	while (len) {
+		ssize_t n = write ? pwrite(slot->fd, bytes, len, offset)
+				  : pread(slot->fd, bytes, len, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || (n == 0 && write))
+			return -EFAULT;
+		if (n == 0) {
+			/* Truncated: like a mapping, it reads as zeros. */
+			memset(bytes, 0, len);
+			return 0;
+		}
+		bytes += n;
+		offset += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int message_copy(struct guest_remote *remote, uint64_t at, void *buf, size_t len, bool write)
+{
+	if (!remote->dma)
+		return -EFAULT;
+	return write ? remote->dma->write(remote->dma_opaque, gpa(at), buf, len)
+		     : remote->dma->read(remote->dma_opaque, gpa(at), buf, len);
+}
+
+static int slot_copy(struct guest_remote *remote, const struct guest_slot *slot, uint64_t at,
+		     void *buf, size_t len, bool write)
+{
+	switch (slot->backing) {
+	case GUEST_BACKING_MMAP:
+		if (write)
+			memcpy(slot->host + (at - slot->gpa), buf, len);
+		else
+			memcpy(buf, slot->host + (at - slot->gpa), len);
+		return 0;
+	case GUEST_BACKING_FILE:
+		return file_copy(slot, at, buf, len, write);
+	case GUEST_BACKING_MESSAGE:
+		return message_copy(remote, at, buf, len, write);
+	}
+	return -EFAULT;
+}
+
+static int copy(struct guest_remote *remote, uint64_t at, void *buf, size_t len, bool write)
+{
+	unsigned int access = write ? GUEST_WRITE : GUEST_READ;
+	uint8_t *bytes = buf;
+	uint64_t end;
+
+	if (!add_fits(at, len, &end))
+		return -EFAULT;
+	while (len) {
+		const struct guest_slot *slot = guest_slots_find(&remote->slots, at);
+
+		if (!slot || !(slot->access & access))
+			return -EFAULT;
+		size_t n = MIN(len, slot->bytes - (at - slot->gpa));
+		int err = slot_copy(remote, slot, at, bytes, n, write);
+		if (err)
+			return err;
+		at += n;
+		bytes += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int remote_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
+{
+	return copy(remote_of(guest), gpa.v, buf, len, false);
+}
+
+static int remote_write(struct guest *guest, gpa_t gpa, const void *buf, size_t len)
+{
+	return copy(remote_of(guest), gpa.v, (void *)buf, len, true);
+}
+
+static void *remote_map(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len)
+{
+	const struct guest_slot *slot = guest_slots_find(&remote_of(guest)->slots, gpa.v);
+
+	if (!slot || (slot->access & access) != access || slot->backing != GUEST_BACKING_MMAP)
+		return NULL;
+	*len = slot->bytes - (gpa.v - slot->gpa);
+	return slot->host + (gpa.v - slot->gpa);
+}
+
+/* ---- Making and dropping a slot ----------------------------------------------------------------
+ */
+
+/*
+ * Regular files only: memfd, tmpfs, hugetlbfs and plain files.  A device node, pipe or socket in
+ * the place of memory could block or act on being touched.
+ */
+static int check_file(const struct guest_slot_config *config, struct stat *st)
+{
+	uint64_t end;
+	int flags = fcntl(config->fd, F_GETFL);
+
+	if (flags < 0 || fstat(config->fd, st))
+		return -EINVAL;
+	if (!S_ISREG(st->st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+		return -EINVAL;
+	if ((config->access & GUEST_WRITE) && (flags & O_ACCMODE) != O_RDWR)
+		return -EINVAL;
+	if (!add_fits(config->fd_offset, config->bytes, &end) || end > (uint64_t)st->st_size)
+		return -EINVAL;
+	return 0;
+}
+
+static size_t page_bytes_of(int fd)
+{
+	struct statfs fs;
+
+	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC)
+		return (size_t)fs.f_bsize;
+	return PAGE_BYTES;
+}
+
+static int map_file(struct guest_slot *slot, int fd)
+{
+	size_t page = page_bytes_of(fd);
+	uint64_t first = slot->fd_offset & ~(uint64_t)(page - 1);
+	uint64_t lead = slot->fd_offset - first;
+	uint64_t bytes;
+	int prot = PROT_READ | (slot->access & GUEST_WRITE ? PROT_WRITE : 0);
+
+	if (!add_fits(slot->bytes, lead + page - 1, &bytes))
+		return -EINVAL;
+	bytes &= ~(uint64_t)(page - 1);
+	void *base = mmap(NULL, bytes, prot, MAP_SHARED | MAP_NORESERVE, fd, (off_t)first);
+	if (base == MAP_FAILED)
+		return -errno;
+	slot->sigbus = guest_sigbus_add(base, bytes, page);
+	if (slot->sigbus < 0) {
+		munmap(base, bytes);
+		return slot->sigbus;
+	}
+	/* A core dump of ours must not carry the guest's memory. */
+	madvise(base, bytes, MADV_DONTDUMP);
+	slot->map_base = base;
+	slot->map_bytes = bytes;
+	slot->host = (uint8_t *)base + lead;
+	return 0;
+}
+
+static int slot_open(struct guest_slot *slot, const struct guest_slot_config *config)
+{
+	struct stat st;
+
+	*slot = (struct guest_slot){
+		.gpa = config->gpa.v,
+		.bytes = config->bytes,
+		.access = config->access,
+		.backing = config->backing,
+		.fd = -1,
+		.fd_offset = config->fd_offset,
+	};
+	if (config->backing == GUEST_BACKING_MESSAGE)
+		return 0;
+
+	int err = check_file(config, &st);
+	if (err)
+		return err;
+	slot->dev = st.st_dev;
+	slot->ino = st.st_ino;
+	if (config->backing == GUEST_BACKING_MMAP)
+		return map_file(slot, config->fd);
+	slot->fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 3);
+	return slot->fd < 0 ? -errno : 0;
+}
+
+static void slot_close(struct guest_slot *slot)
+{
+	if (slot->map_base) {
+		guest_sigbus_remove(slot->sigbus);
+		munmap(slot->map_base, slot->map_bytes);
+	}
+	if (slot->fd >= 0)
+		close(slot->fd);
+}
+
+static bool slot_is(const struct guest_slot *slot, const struct guest_slot_config *config)
+{
+	struct stat st = { 0 };
+
+	if (slot->gpa != config->gpa.v || slot->bytes != config->bytes ||
+	    slot->access != config->access || slot->backing != config->backing)
+		return false;
+	if (config->backing == GUEST_BACKING_MESSAGE)
+		return true;
+	return slot->fd_offset == config->fd_offset && !fstat(config->fd, &st) &&
+	       st.st_dev == slot->dev && st.st_ino == slot->ino;
+}
+
+/* ---- Changing the map --------------------------------------------------------------------------
+ */
+
+int guest_remote_map(struct guest *guest, const struct guest_slot_config *config,
+		     void (*changed)(void *), void *opaque)
+{
+	struct guest_remote *remote = remote_of(guest);
+	struct guest_slot slot;
+	uint64_t end;
+
+	if (!config->bytes || !config->access || !add_fits(config->gpa.v, config->bytes - 1, &end))
+		return -EINVAL;
+	/* This thread alone changes the map, so it may look without a section. */
+	const struct guest_slot *old =
+		guest_slots_overlap(&remote->slots, config->gpa.v, config->bytes);
+	if (old)
+		return slot_is(old, config) ? 0 : -EEXIST;
+
+	int err = slot_open(&slot, config);
+	if (err)
+		return err;
+	quiesce(remote);
+	err = guest_slots_reserve(&remote->slots);
+	if (!err) {
+		guest_slots_insert(&remote->slots, &slot);
+		if (changed)
+			changed(opaque);
+	}
+	guest_resume(guest);
+	if (err)
+		slot_close(&slot);
+	return err;
+}
+
+int guest_remote_unmap(struct guest *guest, gpa_t gpa, uint64_t bytes, void (*changed)(void *),
+		       void *opaque)
+{
+	struct guest_remote *remote = remote_of(guest);
+	struct guest_slot *slot = guest_slots_find(&remote->slots, gpa.v);
+
+	if (!slot || slot->gpa != gpa.v || slot->bytes != bytes)
+		return -ENOENT;
+	quiesce(remote);
+	struct guest_slot gone = *slot;
+	guest_slots_remove(&remote->slots, slot);
+	if (changed)
+		changed(opaque);
+	guest_resume(guest);
+	slot_close(&gone);
+	return 0;
+}
+
+void guest_remote_unmap_all(struct guest *guest, void (*changed)(void *), void *opaque)
+{
+	struct guest_remote *remote = remote_of(guest);
+
+	quiesce(remote);
+	for (uint32_t i = 0; i < remote->slots.count; i++)
+		slot_close(&remote->slots.slots[i]);
+	remote->slots.count = 0;
+	remote->slots.bytes = 0;
+	if (changed)
+		changed(opaque);
+	guest_resume(guest);
+}
+
+void guest_remote_set_dma(struct guest *guest, const struct guest_dma_ops *ops, void *opaque)
+{
+	struct guest_remote *remote = remote_of(guest);
+
+	quiesce(remote);
+	remote->dma = ops;
+	remote->dma_opaque = opaque;
+	guest_resume(guest);
+}
+
+size_t guest_remote_slot_count(struct guest *guest)
+{
+	return remote_of(guest)->slots.count;
+}
+
+uint64_t guest_remote_bytes(struct guest *guest)
+{
+	return remote_of(guest)->slots.bytes;
+}
+
+static const struct guest_ops remote_ops = {
+	.read = remote_read,
+	.write = remote_write,
+	.map = remote_map,
+};
+
+int guest_remote_create(struct guest **guest)
+{
+	struct guest_remote *remote = calloc(1, sizeof(*remote));
+
+	if (!remote)
+		return -ENOMEM;
+	guest_init(&remote->guest, &remote_ops);
+	*guest = &remote->guest;
+	return 0;
+}
+
+void guest_remote_destroy(struct guest *guest)
+{
+	if (!guest)
+		return;
+	struct guest_remote *remote = remote_of(guest);
+	guest_remote_unmap_all(guest, NULL, NULL);
+	guest_slots_fini(&remote->slots);
+	guest_fini(guest);
+	free(remote);
+}
