@@ -14,21 +14,22 @@
 #include <linux/vfio.h>
 
 #include "base/lock.h"
+#include "base/loop.h"
 #include "base/types.h"
 #include "guest/guest.h"
 
 #define VFIO_MAX_REGIONS    16u
-#define VFIO_MAX_MMAP_AREAS 8u
-#define VFIO_MAX_IO_FDS	    16u
+#define VFIO_MAX_MMAP_AREAS 32u
+#define VFIO_MAX_IO_FDS	    32u
 #define VFIO_MAX_CAPS	    16u
+#define VFIO_MAX_VECTORS    2048u	   /* MSI-X's limit; of one IRQ index */
+#define VFIO_MAX_XFER_BYTES (1024u * 1024) /* of one bulk access */
 
 struct vfio_device;
 
-/* A part of a region that the client may map: a descriptor of its own, offset 0 of it. */
+/* A part of a region that the client may map. */
 struct vfio_mmap_area {
-	uint64_t offset, size; /* in the region; page aligned */
-	int fd;		       /* owned by the device behind */
-	uint64_t fd_offset;
+	uint64_t offset, size; /* in the region; page aligned, not overlapping another */
 };
 
 /* One sub-region of VFIO_USER_DEVICE_GET_REGION_IO_FDS. */
@@ -37,12 +38,22 @@ struct vfio_io_fd {
 	uint32_t type; /* 0 ioeventfd, 1 ioregionfd, 2 shadow ioeventfd */
 	uint32_t flags;
 	uint64_t datamatch; /* ioeventfd: datamatch; ioregionfd: user_data */
-	int fd;
+	int fd;		    /* owned by the device behind; -1: none yet */
+	int shadow_fd;	    /* type 2: the memory the value is written to before the signal */
+	uint64_t shadow_offset;
 };
 
 struct vfio_region_config {
 	uint64_t size;	/* 0: absent */
 	uint32_t flags; /* VFIO_REGION_INFO_FLAG_READ | _WRITE; _MMAP and _CAPS are derived */
+	/*
+	 * The file behind a region that can be mapped: the protocol passes one descriptor for a
+	 * region, and with it the whole file.  Byte n of the region is byte mmap_offset + n of it.
+	 * No areas: all of the region can be mapped.
+	 */
+	bool mmap;
+	int mmap_fd; /* owned by the device behind */
+	uint64_t mmap_offset;
 	unsigned int mmap_area_count;
 	struct vfio_mmap_area mmap_areas[VFIO_MAX_MMAP_AREAS];
 	unsigned int io_fd_count;
@@ -52,11 +63,11 @@ struct vfio_region_config {
 };
 
 struct vfio_pci_cap {
-	uint8_t id; /* PCI_CAP_ID_*; MSI and PM have behaviour, others are bytes */
-	uint8_t offset;
-	uint8_t len;
+	uint8_t id;	/* PCI_CAP_ID_*; MSI, PM and PCIe reset have behaviour, others are bytes */
+	uint8_t offset; /* 0x40 or above, dword aligned */
+	uint8_t len;	/* with the two bytes of id and next, which are filled in */
 	uint8_t bytes[64];
-	uint8_t write_mask[64];
+	uint8_t write_mask[64]; /* MSI and PM: ignored, they know what can be written */
 };
 
 struct vfio_pci_config {
@@ -72,7 +83,8 @@ struct vfio_pci_config {
 struct vfio_device_ops {
 	/*
 	 * A checked access to a region other than config space: inside its size, allowed by its
-	 * flags.  @len is 1, 2, 4 or 8 for a register access and anything for a bulk one.
+	 * flags, not empty.  @len is 1, 2, 4 or 8 for a register access, and up to
+	 * VFIO_MAX_XFER_BYTES for a bulk one.
 	 */
 	void (*region_read)(void *opaque, unsigned int region, uint64_t offset, void *buf,
 			    size_t len);
@@ -85,9 +97,15 @@ struct vfio_device_ops {
 	/* Function reset; also when a client has gone (the next one finds a device as at power on).
 	 */
 	void (*reset)(void *opaque);
-	/* The DMA map has changed: translations of guest addresses must be dropped. */
+	/*
+	 * The DMA map has changed: translations of guest addresses must be dropped.  Called while
+	 * no reader is in the guest; must not enter it.
+	 */
 	void (*dma_changed)(void *opaque);
 };
+
+#define VFIO_DEFAULT_DMA_MAPS  65535u
+#define VFIO_DEFAULT_DMA_BYTES ((uint64_t)8 << 40)
 
 struct vfio_config {
 	struct vfio_pci_config pci;
@@ -95,21 +113,39 @@ struct vfio_config {
 		regions[VFIO_MAX_REGIONS];	/* 0-5 BARs, 6 ROM, 7 config, 8 VGA, 9… own */
 	unsigned int region_count;		/* >= 9 */
 	uint32_t irq_counts[VFIO_PCI_NUM_IRQS]; /* INTx, MSI, MSI-X, ERR, REQ */
-	uint32_t max_dma_maps;
-	uint64_t max_dma_bytes;
+	uint32_t max_dma_maps;			/* slots at a time; 0: VFIO_DEFAULT_DMA_MAPS */
+	uint64_t max_dma_bytes;			/* mapped at a time; 0: VFIO_DEFAULT_DMA_BYTES */
+	/*
+	 * What a region access outside any region or against its flags gets: false, an error as the
+	 * protocol has it; true, all-ones for a read and nothing for a write, as on a PCI bus, for
+	 * clients that cannot take an error there (cloud-hypervisor waits for the data for ever).
+	 */
+	bool lenient;
 	const struct vfio_device_ops *ops;
 	void *opaque;
 };
 
-/* @config is copied.  The device reaches guest memory through vfio_device_guest(). */
+/*
+ * @config is copied; descriptors in it stay their owner's.  -EINVAL, with a log line that names
+ * the field, for a configuration that makes no sense.  The device reaches guest memory through
+ * vfio_device_guest().
+ */
 int vfio_device_create(const struct vfio_config *config, struct vfio_device **device);
 void vfio_device_destroy(struct vfio_device *device);
 struct guest *vfio_device_guest(struct vfio_device *device);
 
-/* Makes MSI vector 0, or INTx while MSI is off, fire.  Any thread; never blocks. */
+/*
+ * Makes one vector fire once; dropped while the client has given it no eventfd, kept for later
+ * while it is masked.  Any thread; never blocks.
+ */
 void vfio_irq_trigger(struct vfio_device *device, unsigned int index, unsigned int vector);
-/* The interrupt a PCI function would use now: MSI if the guest enabled it, else INTx. */
+/* The interrupt a PCI function would use now: MSI vector 0 if the guest enabled it, else INTx. */
 void vfio_device_interrupt(struct vfio_device *device);
+/*
+ * The level of the INTx line: while asserted, each unmasking fires again.  Any thread.  A device
+ * that only knows events uses vfio_device_interrupt().
+ */
+void vfio_irq_set_level(struct vfio_device *device, bool asserted);
 
 /* The live BAR address (as the guest last wrote it, 64-bit BARs whole); 0 while unassigned. */
 uint64_t vfio_pci_bar_address(struct vfio_device *device, unsigned int bar);
@@ -124,5 +160,83 @@ struct vfio_stats {
 	uint32_t dma_map_count;
 };
 void vfio_device_stats(struct vfio_device *device, struct vfio_stats *stats);
+
+/* ---- What a transport calls, all on the thread that owns the device ------------------------- */
+
+/* Where unmask eventfds are waited for; NULL before the transport goes. */
+void vfio_device_set_loop(struct vfio_device *device, struct loop *loop);
+/* A client has gone: eventfds closed, device reset, memory unmapped. */
+void vfio_device_detach(struct vfio_device *device);
+const struct vfio_config *vfio_device_config(struct vfio_device *device);
+
+void vfio_device_get_info(struct vfio_device *device, struct vfio_device_info *info);
+
+/*
+ * Answers for region @index into @buf of @room bytes, at least a struct vfio_region_info: with
+ * its capabilities if they fit, else without them and argsz telling what is wanted.  *@bytes is
+ * how much was written, *@fd a borrowed descriptor to pass on or -1.  -EINVAL: no such region.
+ */
+int vfio_device_region_info(struct vfio_device *device, uint32_t index, void *buf, size_t room,
+			    size_t *bytes, int *fd);
+/* The region's descriptors; -EINVAL: no such region, or it is absent. */
+int vfio_device_region_io_fds(struct vfio_device *device, uint32_t index,
+			      const struct vfio_io_fd **fds, unsigned int *count);
+/* -EINVAL: no such index. */
+int vfio_device_irq_info(struct vfio_device *device, uint32_t index, struct vfio_irq_info *info);
+
+/*
+ * VFIO_DEVICE_SET_IRQS: @bools has @bool_bytes bytes (VFIO_IRQ_SET_DATA_BOOL), @fds has @fd_count
+ * descriptors (_EVENTFD).  Those it keeps are replaced by -1, the others stay the caller's.
+ * -EINVAL for anything but the combinations VFIO defines, and for descriptors that cannot be
+ * eventfds.
+ */
+int vfio_device_set_irqs(struct vfio_device *device, const struct vfio_irq_set *set,
+			 const uint8_t *bools, size_t bool_bytes, int *fds, unsigned int fd_count);
+
+enum {
+	VFIO_DMA_READ = 1, /* as the wire has them */
+	VFIO_DMA_WRITE = 2,
+	VFIO_DMA_MODE_MMAP = 4,
+	VFIO_DMA_MODE_FILE = 8,
+};
+/*
+ * Adds a DMA map; @fd -1 is memory without a file, reached by messages.  -EINVAL, -EEXIST
+ * (overlap), -ENOSPC (too many bytes), -errno of mmap(); too many maps are -EINVAL.
+ */
+int vfio_device_dma_map(struct vfio_device *device, uint32_t flags, iova_t iova, uint64_t bytes,
+			int fd, uint64_t fd_offset);
+/* @flags: 0 or VFIO_DMA_UNMAP_FLAG_ALL.  -ENOENT when it is not one of the maps; -EINVAL. */
+int vfio_device_dma_unmap(struct vfio_device *device, uint32_t flags, iova_t iova, uint64_t bytes);
+/* How memory without a file is reached; NULL when the client has gone. */
+void vfio_device_set_dma_ops(struct vfio_device *device, const struct guest_dma_ops *ops,
+			     void *opaque);
+
+/* Any region, config space included.  -EINVAL: outside it, or against its flags. */
+int vfio_device_read(struct vfio_device *device, uint32_t region, uint64_t offset, void *buf,
+		     size_t len);
+int vfio_device_write(struct vfio_device *device, uint32_t region, uint64_t offset, const void *buf,
+		      size_t len);
+/* The check alone: 0 when an access of @flags (VFIO_REGION_INFO_FLAG_READ, _WRITE) is good. */
+int vfio_device_check_access(struct vfio_device *device, uint32_t region, uint64_t offset,
+			     size_t len, uint32_t flags);
+
+/*
+ * VFIO_DEVICE_FEATURE: @flags as on the wire, @data of @data_bytes for SET, @room for GET whose
+ * answer has *@answer_bytes.  -EINVAL: unknown feature, or an operation it does not have.
+ */
+int vfio_device_feature(struct vfio_device *device, uint32_t flags, void *data, size_t data_bytes,
+			size_t room, size_t *answer_bytes);
+
+/* Function reset, by the client or the guest. */
+void vfio_device_reset(struct vfio_device *device);
+
+/* ---- A plain device -------------------------------------------------------------------------- */
+
+/*
+ * A PCI device described by a JSON file (docs/vfio-user.md) whose regions hold what was written to
+ * them.  -errno, with a log line that names the key and what is wrong with it.
+ */
+int vfio_plain_create(const char *path, struct vfio_device **device);
+void vfio_plain_destroy(struct vfio_device *device);
 
 #endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread that sleeps until a command is written, copies, and fires an interrupt.  The
+ * registers are read once, on the thread that wrote the command, into a job nobody can change.
+ */
+#include "vfio/plain_engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/log.h"
+
+#define COPY_CHUNK_BYTES 65536u
+
+enum { COMMAND_READ = 1, COMMAND_WRITE = 2 };
+enum { STATUS_IDLE = 0, STATUS_RUNNING = 1, STATUS_DONE = 2 };
+
+struct job {
+	uint64_t gpa, offset;
+	uint32_t bytes, command;
+};
+
+struct plain_engine {
+	struct plain_device *plain;
+	pthread_t thread;
+	struct lock lock; /* LOCK_LEAF: guards job, busy, leaving */
+	pthread_cond_t changed;
+	struct job job;
+	bool busy, leaving;
+};
+
+static uint8_t *registers(struct plain_engine *engine)
+{
+	const struct plain_doorbell *at = &engine->plain->engine_at;
+
+	return engine->plain->regions[at->region].bytes + at->offset;
+}
+
+static void put_status(struct plain_engine *engine, int32_t status)
+{
+	__atomic_store_n((int32_t *)(registers(engine) + 0x18), status, __ATOMIC_RELEASE);
+}
+
+static int copy_chunk(struct plain_engine *engine, const struct job *job, uint32_t at)
+{
+	struct guest *guest = vfio_device_guest(engine->plain->vfio);
+	uint8_t *host = engine->plain->regions[engine->plain->engine_at.region].bytes;
+	size_t len = MIN(job->bytes - at, COPY_CHUNK_BYTES);
+	int err;
+
+	guest_enter(guest);
+	if (job->command == COMMAND_READ)
+		err = guest_read(guest, gpa(job->gpa + at), host + job->offset + at, len);
+	else
+		err = guest_write(guest, gpa(job->gpa + at), host + job->offset + at, len);
+	guest_leave(guest);
+	return err;
+}
+
+static int run_job(struct plain_engine *engine, const struct job *job)
+{
+	uint64_t size = engine->plain->config.regions[engine->plain->engine_at.region].size;
+	int err = 0;
+
+	if (!range_fits(job->offset, job->bytes, size) ||
+	    (job->command != COMMAND_READ && job->command != COMMAND_WRITE))
+		return -EINVAL;
+	for (uint32_t at = 0; !err && at < job->bytes; at += COPY_CHUNK_BYTES)
+		err = copy_chunk(engine, job, at);
+	return err;
+}
+
+static void *engine_main(void *opaque)
+{
+	struct plain_engine *engine = opaque;
+	const struct plain_doorbell *fires = &engine->plain->engine_at;
+
+	lock_acquire(&engine->lock);
+	while (!engine->leaving) {
+		if (!engine->busy) {
+			pthread_cond_wait(&engine->changed, &engine->lock.mutex);
+			continue;
+		}
+		struct job job = engine->job;
+		lock_release(&engine->lock);
+		int err = run_job(engine, &job);
+		put_status(engine, err ? err : STATUS_DONE);
+		vfio_irq_trigger(engine->plain->vfio, fires->irq, fires->vector);
+		lock_acquire(&engine->lock);
+		engine->busy = false;
+		pthread_cond_broadcast(&engine->changed);
+	}
+	lock_release(&engine->lock);
+	return NULL;
+}
+
+void plain_engine_written(struct plain_engine *engine, uint64_t offset, size_t len)
+{
+	const uint8_t *regs = registers(engine);
+	uint64_t command_at = engine->plain->engine_at.offset + 0x14;
+	struct job job;
+
+	if (!ranges_overlap(offset, len, command_at, 1))
+		return;
+	memcpy(&job.gpa, regs, sizeof(job.gpa));
+	memcpy(&job.offset, regs + 0x08, sizeof(job.offset));
+	memcpy(&job.bytes, regs + 0x10, sizeof(job.bytes));
+	memcpy(&job.command, regs + 0x14, sizeof(job.command));
+	lock_acquire(&engine->lock);
+	if (!engine->busy) {
+		engine->job = job;
+		engine->busy = true;
+		put_status(engine, STATUS_RUNNING);
+		pthread_cond_broadcast(&engine->changed);
+	}
+	lock_release(&engine->lock);
+}
+
+void plain_engine_reset(struct plain_engine *engine)
+{
+	lock_acquire(&engine->lock);
+	while (engine->busy)
+		pthread_cond_wait(&engine->changed, &engine->lock.mutex);
+	put_status(engine, STATUS_IDLE);
+	lock_release(&engine->lock);
+}
+
+int plain_engine_create(struct plain_device *plain, struct plain_engine **out)
+{
+	const struct plain_doorbell *at = &plain->engine_at;
+
+	if (at->offset % 8 ||
+	    !range_fits(at->offset, PLAIN_ENGINE_BYTES, plain->config.regions[at->region].size) ||
+	    at->vector >= plain->config.irq_counts[at->irq]) {
+		log_error("regions: copy_engine must be at a multiple of 8 inside its region and "
+			  "name an interrupt that \"irqs\" has");
+		return -EINVAL;
+	}
+	struct plain_engine *engine = calloc(1, sizeof(*engine));
+	if (!engine)
+		return -ENOMEM;
+	engine->plain = plain;
+	lock_init(&engine->lock, LOCK_LEAF);
+	pthread_cond_init(&engine->changed, NULL);
+	int err = pthread_create(&engine->thread, NULL, engine_main, engine);
+	if (err) {
+		free(engine);
+		return -err;
+	}
+	*out = engine;
+	return 0;
+}
+
+void plain_engine_destroy(struct plain_engine *engine)
+{
+	if (!engine)
+		return;
+	lock_acquire(&engine->lock);
+	engine->leaving = true;
+	pthread_cond_broadcast(&engine->changed);
+	lock_release(&engine->lock);
+	pthread_join(engine->thread, NULL);
+	pthread_cond_destroy(&engine->changed);
+	lock_fini(&engine->lock);
+	free(engine);
+}
