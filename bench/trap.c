@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a trapped register access costs: plays QEMU's part on the socket of a `mediant serve` that
+ * it starts, and does as many bare round trips on a socket of the same kind with a process that
+ * only echoes.  The two take turns, so that a busy moment of the machine hits both.
+ *
+ *   bench-trap MEDIANT [JSONL]
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "vfio_user/wire.h"
+
+#define ROUNDS	   8
+#define PER_ROUND  5000
+#define BURST	   32 /* posted writes that fit into a socket's buffer */
+#define BURSTS	   200
+#define TIMEOUT_NS (10 * NSEC_PER_SEC)
+
+/* i915 reads the one first of all, and writes the other more than any. */
+#define REG_PVINFO_MAGIC     0x78000u
+#define PVINFO_MAGIC	     0x4776544776544776ull /* "vGTvGTvG" */
+#define REG_FORCEWAKE_RENDER 0xa278u
+
+struct access_message {
+	struct vfu_header header;
+	struct vfu_region_access access;
+	uint32_t data; /* of a write's request, or a read's reply */
+};
+#define READ_REQUEST_BYTES (sizeof(struct vfu_header) + sizeof(struct vfu_region_access))
+#define READ_REPLY_BYTES   (READ_REQUEST_BYTES + 4)
+
+static pid_t owner, children[2];
+static char folder[] = "/tmp/bench-trap-XXXXXX", socket_path[64];
+
+/* At exit, however it came about. */
+static void clean_up(void)
+{
+	if (getpid() != owner)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+		if (children[i] <= 0)
+			continue;
+		kill(children[i], SIGTERM);
+		waitpid(children[i], NULL, 0);
+	}
+	unlink(socket_path);
+	rmdir(folder);
+}
+
+static void send_all(int fd, const void *buf, size_t len)
+{
+	if (send(fd, buf, len, MSG_NOSIGNAL) != (ssize_t)len)
+		bench_die("sending %zu bytes: %m", len);
+}
+
+static void recv_all(int fd, void *buf, size_t len)
+{
+	if (recv(fd, buf, len, MSG_WAITALL) != (ssize_t)len)
+		bench_die("the other end has gone");
+}
+
+/* ---- The bare socket ----------------------------------------------------------------------- */
+
+/* Answers messages of a read's size; takes those of a write's without an answer. */
+static void echo(int fd)
+{
+	struct access_message message = { 0 };
+
+	for (;;) {
+		if (recv(fd, &message, READ_REQUEST_BYTES, MSG_WAITALL) <= 0)
+			_exit(0);
+		if (message.header.bytes == READ_REPLY_BYTES &&
+		    recv(fd, &message.data, 4, MSG_WAITALL) <= 0)
+			_exit(0);
+		if (!(message.header.flags & VFU_FLAG_NO_REPLY) &&
+		    send(fd, &message, READ_REPLY_BYTES, MSG_NOSIGNAL) <= 0)
+			_exit(0);
+	}
+}
+
+static int start_echo(void)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		bench_die("socketpair: %m");
+	children[0] = fork();
+	if (children[0] < 0)
+		bench_die("fork: %m");
+	if (!children[0]) {
+		close(fds[0]);
+		echo(fds[1]);
+	}
+	close(fds[1]);
+	return fds[0];
+}
+
+/* ---- The device ------------------------------------------------------------------------------ */
+
+static int connect_within(uint64_t ns)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	uint64_t until = clock_now_ns() + ns;
+
+	strcpy(addr.sun_path, socket_path);
+	do {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+			return fd;
+		close(fd);
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	} while (clock_now_ns() < until && !waitpid(children[1], NULL, WNOHANG));
+	bench_die("no server came up at %s", socket_path);
+}
+
+static void negotiate(int fd)
+{
+	static const char json[] = "{\"capabilities\":{\"max_msg_fds\":8}}";
+	struct {
+		struct vfu_header header;
+		struct vfu_version version;
+		char json[sizeof(json)];
+	} __attribute__((packed)) hello = {
+		.header = { .command = VFU_VERSION, .bytes = sizeof(hello) },
+	};
+	struct vfu_header reply;
+	char rest[4096];
+
+	memcpy(hello.json, json, sizeof(json));
+	send_all(fd, &hello, sizeof(hello));
+	recv_all(fd, &reply, sizeof(reply));
+	if (reply.flags != VFU_FLAG_REPLY || reply.bytes > sizeof(reply) + sizeof(rest))
+		bench_die("VERSION was not answered as the protocol has it");
+	recv_all(fd, rest, reply.bytes - sizeof(reply));
+}
+
+/* Starts the server where this process is pinned. */
+static int start_device(const char *mediant)
+{
+	children[1] = fork();
+	if (children[1] < 0)
+		bench_die("fork: %m");
+	if (!children[1]) {
+		execl(mediant, mediant, "serve", "--socket", socket_path, "--render-only", "--log",
+		      "warn", (char *)NULL);
+		bench_die("%s: %m", mediant);
+	}
+	int fd = connect_within(TIMEOUT_NS);
+
+	negotiate(fd);
+	return fd;
+}
+
+/* ---- Accesses ----------------------------------------------------------------------------------
+ */
+
+static struct access_message request(uint16_t command, uint32_t offset, uint32_t flags)
+{
+	bool write = command == VFU_REGION_WRITE;
+
+	return (struct access_message){
+		.header = { .command = command,
+			    .bytes = (uint32_t)(write ? READ_REPLY_BYTES : READ_REQUEST_BYTES),
+			    .flags = flags },
+		.access = { .offset = offset, .region = 0, .count = 4 },
+		.data = 0x00010001, /* masked: sets the lowest bit */
+	};
+}
+
+/* One round trip; what was read. */
+static uint32_t round_trip(int fd, const struct access_message *message, size_t reply_bytes)
+{
+	struct access_message reply;
+
+	send_all(fd, message, message->header.bytes);
+	recv_all(fd, &reply, reply_bytes);
+	return reply.data;
+}
+
+static void sample_round_trips(struct bench_samples *samples, int fd,
+			       const struct access_message *message, size_t reply_bytes)
+{
+	for (int i = 0; i < PER_ROUND; i++) {
+		uint64_t before = clock_now_ns();
+
+		round_trip(fd, message, reply_bytes);
+		bench_sample(samples, clock_now_ns() - before);
+	}
+}
+
+/* What sending costs while the other end can still take more; it catches up after each burst. */
+static void sample_posts(struct bench_samples *samples, int fd,
+			 const struct access_message *message, const struct access_message *flush)
+{
+	for (int i = 0; i < BURSTS; i++) {
+		uint64_t before = clock_now_ns();
+
+		for (int n = 0; n < BURST; n++)
+			send_all(fd, message, message->header.bytes);
+		bench_sample(samples, (clock_now_ns() - before) / BURST);
+		round_trip(fd, flush, READ_REPLY_BYTES);
+	}
+}
+
+static void check_device(int fd)
+{
+	struct access_message read = request(VFU_REGION_READ, REG_PVINFO_MAGIC, 0);
+	uint32_t value = round_trip(fd, &read, READ_REPLY_BYTES);
+
+	if (value != (uint32_t)PVINFO_MAGIC)
+		bench_die("PVINFO starts with 0x%x: that is no vGPU", value);
+}
+
+static void bench_reads(FILE *jsonl, const char *name, const char *what, int device, int bare)
+{
+	struct access_message read = request(VFU_REGION_READ, REG_PVINFO_MAGIC, 0);
+	struct bench_samples ours, echoed;
+
+	bench_samples_init(&ours, ROUNDS * PER_ROUND);
+	bench_samples_init(&echoed, ROUNDS * PER_ROUND);
+	for (int round = 0; round < ROUNDS; round++) {
+		sample_round_trips(&echoed, bare, &read, READ_REPLY_BYTES);
+		sample_round_trips(&ours, device, &read, READ_REPLY_BYTES);
+	}
+	double floor_us = bench_percentile_us(&echoed, 50);
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "us",
+				    .value = bench_percentile_us(&ours, 50),
+				    .p99 = bench_percentile_us(&ours, 99),
+				    .baseline = { what, floor_us },
+				    .limit = { "the same", floor_us },
+			    });
+	bench_samples_fini(&echoed);
+	bench_samples_fini(&ours);
+}
+
+static void bench_posts(FILE *jsonl, int device, int bare)
+{
+	struct access_message read = request(VFU_REGION_READ, REG_PVINFO_MAGIC, 0);
+	struct access_message write = request(VFU_REGION_WRITE, REG_FORCEWAKE_RENDER, 0);
+	struct access_message post =
+		request(VFU_REGION_WRITE, REG_FORCEWAKE_RENDER, VFU_FLAG_NO_REPLY);
+	struct bench_samples posted, waited, sent;
+
+	bench_samples_init(&posted, ROUNDS * BURSTS);
+	bench_samples_init(&waited, ROUNDS * PER_ROUND);
+	bench_samples_init(&sent, ROUNDS * BURSTS);
+	for (int round = 0; round < ROUNDS; round++) {
+		sample_posts(&sent, bare, &post, &read);
+		sample_round_trips(&waited, device, &write, READ_REQUEST_BYTES);
+		sample_posts(&posted, device, &post, &read);
+	}
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "trap.write.posted",
+				    .unit = "us",
+				    .value = bench_percentile_us(&posted, 50),
+				    .p99 = bench_percentile_us(&posted, 99),
+				    .baseline = { "the same write, answered",
+						  bench_percentile_us(&waited, 50) },
+				    .limit = { "a bare send()", bench_percentile_us(&sent, 50) },
+			    });
+	bench_samples_fini(&sent);
+	bench_samples_fini(&waited);
+	bench_samples_fini(&posted);
+}
+
+int main(int argc, char **argv)
+{
+	FILE *jsonl = NULL;
+	int cpus[2];
+
+	if (argc < 2)
+		bench_die("usage: bench-trap MEDIANT [JSONL]");
+	if (argc > 2 && !(jsonl = fopen(argv[2], "a")))
+		bench_die("%s: %m", argv[2]);
+	if (!mkdtemp(folder))
+		bench_die("%s: %m", folder);
+	snprintf(socket_path, sizeof(socket_path), "%s/vgpu", folder);
+	owner = getpid();
+	atexit(clean_up);
+
+	int cpu_count = bench_cpus(cpus, ARRAY_SIZE(cpus));
+	if (!cpu_count || !bench_pin(cpus[0]))
+		bench_die("this process may run on no CPU");
+	int bare = start_echo();
+	int device = start_device(argv[1]);
+	check_device(device);
+
+	bench_table_head();
+	bench_reads(jsonl, "trap.read.vfio_user", "a bare round trip, one CPU", device, bare);
+	bench_posts(jsonl, device, bare);
+	if (cpu_count > 1 && bench_pin(cpus[1]))
+		bench_reads(jsonl, "trap.read.vfio_user.cross_cpu", "a bare round trip, two CPUs",
+			    device, bare);
+	close(device);
+	close(bare);
+	if (jsonl)
+		fclose(jsonl);
+	return 0;
+}

@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Measures: runs every program of bench/ and appends its results to out/bench.jsonl, one line of
+# JSON each (docs/testing.md tells what the fields mean).
+#
+#   scripts/bench.sh [BUILD]     BUILD (default build/) has been compiled
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build}
+mediant=$build/mediant
+[ -x "$mediant" ] || {
+	echo "error: there is no $mediant: run 'make' first" >&2
+	exit 1
+}
+mkdir -p out
+echo "bench: register accesses over vfio-user (some seconds) ..."
+"$build/bench/bench-trap" "$mediant" out/bench.jsonl
+echo "bench: results were appended to out/bench.jsonl"
