@@ -121,6 +121,7 @@ class Command:
             row['access'] = ACCESS[rest.pop(0)]
             size = rest.pop(0)
             row['bytes'] = 0 if size == '*' else number(size)
+            need(row['bytes'] < 1 << 16, 'that is more bytes than a row can name')
             row['space'], row['select'] = space_of(rest.pop(0))
         need(rest, 'has no name')
         row['name'] = ' '.join(rest)
@@ -133,6 +134,7 @@ def bits_of(text):
     dword, low = int(match[1]), int(match[2])
     high = int(match[3]) if match[3] else low
     need(low < 32 and low <= high < 64, f"'{text}' has its bits in disorder")
+    need(dword < 256, f"'{text}' lies beyond the 255 dwords a row can name")
     return dword, low, high
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Command tables, decoding, audit.  The one public header of the layer.  Rows come from
- * data/gen9.cmds; the same rows give the command streamer its lengths (gpu/cs/cmd_table.h).
+ * Decoding of commands, and their audit.  The one public header of the layer.  Rows come from
+ * data/gen9.cmds; the same rows give the command streamer its lengths (gpu_command_find()).
  */
 #ifndef SCAN_SCAN_H
 #define SCAN_SCAN_H
@@ -10,6 +10,9 @@
 
 #include "gpu/gpu.h"
 
+/* "MI_STORE_DATA_IMM"; "unknown command" when @header starts none on @engine. */
+const char *scan_command_name(enum gpu_engine engine, uint32_t header);
+
 /* Prints a buffer command by command: address, dwords, name, fields. */
 struct scan_decode_options {
 	enum gpu_engine engine;
@@ -17,7 +20,10 @@ struct scan_decode_options {
 	bool show_dwords;
 	bool follow_end; /* go on after MI_BATCH_BUFFER_END */
 };
-/* Returns the number of commands printed, or -EINVAL with a line on @out when decoding stopped. */
+/*
+ * Returns the number of commands printed, or -EINVAL with a line on @out when decoding stopped at
+ * a command that is unknown, has a length it cannot have, or is longer than the buffer.
+ */
 int scan_decode(FILE *out, const uint32_t *dwords, size_t count,
 		const struct scan_decode_options *options);
 
