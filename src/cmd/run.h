@@ -31,6 +31,7 @@ struct run_options {
 	struct run_disk disks[RUN_MAX_DISKS];
 	bool network;
 	bool dry_run;
+	bool vnc_chosen;    /* by --vnc, or there is nothing to see */
 	struct words serve; /* options that go to `serve` as they are */
 	char **extra;	    /* to QEMU as they are; ends in NULL */
 };

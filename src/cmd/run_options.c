@@ -30,7 +30,9 @@ static const char usage[] =
 	"      --qemu PATH        this QEMU (else $MEDIANT_QEMU, else the one on the PATH)\n"
 	"      --no-network       without the network of QEMU's user mode\n"
 	"      --dry-run          print the command lines, start nothing\n"
-	"  -t, --type, -d, --display, --render-only, --vnc, --gpu, --log, --trace, --no-sandbox\n"
+	"      --vnc ADDR:PORT|:N where VNC viewers find the screen (default: any free port of the\n"
+	"                         loopback address); none: nowhere\n"
+	"  -t, --type, -d, --display, --render-only, --gpu, --log, --trace, --no-sandbox\n"
 	"                         as for `mediant serve`\n"
 	"  -h, --help             this text\n";
 
@@ -44,6 +46,8 @@ enum {
 	OPT_DISK,
 	OPT_NO_NETWORK,
 	OPT_DRY_RUN,
+	OPT_VNC,
+	OPT_RENDER_ONLY,
 	OPT_SERVE, /* from here on: options of serve's */
 };
 
@@ -61,8 +65,8 @@ static const struct option long_options[] = {
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "type", required_argument, NULL, 't' },
 	{ "display", required_argument, NULL, 'd' },
-	{ "render-only", no_argument, NULL, OPT_SERVE },
-	{ "vnc", required_argument, NULL, OPT_SERVE },
+	{ "render-only", no_argument, NULL, OPT_RENDER_ONLY },
+	{ "vnc", required_argument, NULL, OPT_VNC },
 	{ "gpu", required_argument, NULL, OPT_SERVE },
 	{ "log", required_argument, NULL, OPT_SERVE },
 	{ "trace", required_argument, NULL, OPT_SERVE },
@@ -167,6 +171,12 @@ static int pass_named(struct run_options *o, const char *name, const char *value
 	return pass_on(o, &(struct option){ name, required_argument, NULL, 0 }, value);
 }
 
+static int set_vnc(struct run_options *o, const char *value)
+{
+	o->vnc_chosen = true;
+	return strcmp(value, "none") ? pass_named(o, "vnc", value) : CMD_GO_ON;
+}
+
 static int take_flag(struct run_options *o, int option)
 {
 	switch (option) {
@@ -175,6 +185,10 @@ static int take_flag(struct run_options *o, int option)
 		return CMD_GO_ON;
 	case OPT_DRY_RUN:
 		o->dry_run = true;
+		return CMD_GO_ON;
+	case OPT_RENDER_ONLY:
+		o->vnc_chosen = true;
+		words_add(&o->serve, "--render-only");
 		return CMD_GO_ON;
 	default: /* 'h' */
 		fputs(usage, stdout);
@@ -209,6 +223,8 @@ static int take_option(struct run_options *o, int option, int index, const char 
 		return CMD_GO_ON;
 	case OPT_DISK:
 		return add_disk(o, value);
+	case OPT_VNC:
+		return set_vnc(o, value);
 	case OPT_SERVE:
 		return pass_on(o, &long_options[index], value);
 	default:
@@ -244,6 +260,8 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 	if (optind < argc && strcmp(argv[optind - 1], "--"))
 		return cmd_usage_error("run", "%s is no option (QEMU's own go behind --)",
 				       argv[optind]);
+	if (!o->vnc_chosen)
+		pass_named(o, "vnc", "127.0.0.1:0");
 	o->extra = argv + optind;
 	return check_whole(o);
 }

@@ -19,6 +19,12 @@
 
 #define DEVICE_HELP_LIMIT_NS (20 * NSEC_PER_SEC)
 
+/*
+ * QEMU makes devices written as JSON after all others, whatever their order, and a device without
+ * an address takes the first free slot, so each of ours has one: no other may get slot 2.
+ */
+#define FIRST_DISK_SLOT 0x10u
+
 static bool names_vfio_user(const char *text)
 {
 	return strstr(text, "\"vfio-user-pci\"") != NULL;
@@ -84,16 +90,17 @@ static bool is_qcow2(const char *path)
 
 static void add_disk(struct words *words, const struct run_disk *disk, unsigned int index)
 {
-	char node[16];
+	char node[16], addr[16];
 
 	snprintf(node, sizeof(node), "disk%u", index);
+	snprintf(addr, sizeof(addr), "%02x.0", FIRST_DISK_SLOT + index);
 	add_json(words, "-blockdev",
 		 json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "driver",
 			   is_qcow2(disk->path) ? "qcow2" : "raw", "node-name", node, "read-only",
 			   (int)disk->read_only, "file", "driver", "file", "filename", disk->path));
 	add_json(words, "-device",
-		 json_pack("{s:s, s:s, s:i}", "driver", "virtio-blk-pci", "drive", node,
-			   "bootindex", (int)index + 1));
+		 json_pack("{s:s, s:s, s:s, s:i}", "driver", "virtio-blk-pci", "drive", node,
+			   "addr", addr, "bootindex", (int)index + 1));
 }
 
 static void add_machine(struct words *words, const struct run_options *o, enum run_accel accel)
@@ -136,10 +143,10 @@ static void add_devices(struct words *words, const struct run_options *o, const 
 		 json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "driver", "vfio-user-pci", "id",
 			   "vgpu0", "addr", "02.0", "socket", "type", "unix", "path", socket));
 	add(words, "-object", "rng-random,id=rng,filename=/dev/urandom");
-	add(words, "-device", "virtio-rng-pci,rng=rng");
+	add(words, "-device", "virtio-rng-pci,rng=rng,addr=18.0");
 	if (o->network) {
 		add(words, "-netdev", "user,id=net0");
-		add(words, "-device", "virtio-net-pci,netdev=net0");
+		add(words, "-device", "virtio-net-pci,netdev=net0,addr=19.0");
 	}
 	add(words, "-serial", "mon:stdio");
 }

@@ -20,7 +20,8 @@ static const char usage[] =
 	"  -s, --socket PATH      listen on this UNIX socket (also --socket-path)\n"
 	"      --fd N             serve on this descriptor: a connected or a listening socket\n"
 	"  -n, --name NAME        what `mediant list` and `stat` call it (default: of the socket)\n"
-	"  -t, --type TYPE        size of the vGPU, see `mediant types`\n"
+	"  -t, --type TYPE        size of the vGPU, see `mediant types` (default: the first there\n"
+	"                         that has room for the monitors)\n"
 	"      --device FILE.json serve the plain PCI device described there instead of a vGPU\n"
 	"  -d, --display SPEC     a monitor: hdmi:1024x768[@60], dp:…, none; with :off behind it\n"
 	"                         unplugged; up to three times (default: hdmi:1024x768)\n"
@@ -204,23 +205,6 @@ static int take_option(struct serve_options *o, int option, const char *value)
 	}
 }
 
-static int check_modes(const struct serve_options *o)
-{
-	for (unsigned int i = 0; i < o->port_count; i++) {
-		const struct vgpu_port_config *p = &o->ports[i];
-
-		if (p->kind == VGPU_PORT_NONE ||
-		    (p->width <= o->type->max_width && p->height <= o->type->max_height))
-			continue;
-		return cmd_usage_error("serve",
-				       "--display %ux%u: type %s goes to %ux%u; take a bigger "
-				       "--type (`mediant types`)",
-				       p->width, p->height, o->type->name, o->type->max_width,
-				       o->type->max_height);
-	}
-	return CMD_GO_ON;
-}
-
 static int check_whole(const struct serve_options *o)
 {
 	if (!o->socket_path && o->fd < 0)
@@ -236,16 +220,55 @@ static int check_whole(const struct serve_options *o)
 	return CMD_GO_ON;
 }
 
+static bool fits(const struct vgpu_type *type, const struct vgpu_port_config *port)
+{
+	return port->kind == VGPU_PORT_NONE ||
+	       (port->width <= type->max_width && port->height <= type->max_height);
+}
+
+/* The first type whose monitors can be as large as those asked for; the first of all if none. */
+static const struct vgpu_type *default_type(const struct serve_options *o)
+{
+	size_t count;
+	const struct vgpu_type *types = vgpu_types(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		unsigned int port = 0;
+
+		while (port < o->port_count && fits(&types[i], &o->ports[port]))
+			port++;
+		if (port == o->port_count)
+			return &types[i];
+	}
+	return &types[0];
+}
+
 static void fill_defaults(struct serve_options *o)
 {
 	if (!o->type)
-		o->type = &vgpu_types(&(size_t){ 0 })[0];
+		o->type = default_type(o);
 	if (!o->port_count && !o->render_only)
 		option_port("hdmi", &o->ports[0]);
 	if (!o->name[0] && o->socket_path)
 		option_name_from_path(o->socket_path, o->name);
 	else if (!o->name[0])
 		snprintf(o->name, sizeof(o->name), "vgpu-%d", (int)getpid());
+}
+
+static int check_modes(const struct serve_options *o)
+{
+	for (unsigned int i = 0; i < o->port_count; i++) {
+		const struct vgpu_port_config *p = &o->ports[i];
+
+		if (fits(o->type, p))
+			continue;
+		return cmd_usage_error("serve",
+				       "--display %ux%u: type %s goes to %ux%u; take a bigger "
+				       "--type (`mediant types`)",
+				       p->width, p->height, o->type->name, o->type->max_width,
+				       o->type->max_height);
+	}
+	return CMD_GO_ON;
 }
 
 int serve_options_parse(struct serve_options *o, int argc, char **argv)

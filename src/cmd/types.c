@@ -9,7 +9,7 @@
 
 static const char usage[] = "Usage: mediant types [--json]\n"
 			    "Lists the types of vGPU: what `serve --type` takes.\n"
-			    "The first is the default.\n";
+			    "Without --type, the first with room for the monitors is taken.\n";
 
 static void print_table(const struct vgpu_type *types, size_t count)
 {

@@ -22,9 +22,6 @@
 #define CAP_MSI_OFFSET 0xac
 #define CAP_PM_OFFSET  0xd0
 #define IO_BAR_BYTES   64
-/* QEMU's default limit too; a guest with a vIOMMU is the only one that comes near. */
-#define MAX_DMA_MAPS   65535
-#define MAX_DMA_BYTES  ((uint64_t)8 << 40)
 
 struct vgpu_device {
 	struct vfio_device *vfio;
@@ -158,9 +155,10 @@ void vgpu_device_describe(struct vfio_config *config, uint64_t aperture_bytes)
 			 .interrupt_pin = 1,
 			 .config_bytes = 256 },
 		.region_count = VFIO_PCI_NUM_REGIONS,
-		.irq_counts = { [VFIO_PCI_INTX_IRQ_INDEX] = 1, [VFIO_PCI_MSI_IRQ_INDEX] = 1 },
-		.max_dma_maps = MAX_DMA_MAPS,
-		.max_dma_bytes = MAX_DMA_BYTES,
+		/* ERR is never raised; without it QEMU warns that it cannot recover from errors. */
+		.irq_counts = { [VFIO_PCI_INTX_IRQ_INDEX] = 1,
+				[VFIO_PCI_MSI_IRQ_INDEX] = 1,
+				[VFIO_PCI_ERR_IRQ_INDEX] = 1 },
 	};
 	describe_bar(config, VFIO_PCI_BAR0_REGION_INDEX, VGPU_BAR0_BYTES,
 		     PCI_BASE_ADDRESS_MEM_TYPE_64);

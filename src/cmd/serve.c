@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `mediant serve`: the life of one serving process.  Everything is made in the order of
+ * serve_start(), each step leaving what it made in struct serve, and undone in the opposite order
+ * by serve_end(), which copes with a start that stopped half way.
+ *
+ * The main thread runs the loop: messages of the VMM, the display timer, the control socket,
+ * signals.  Lanes and VNC have threads of their own.
+ */
+#include "cmd/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "cmd/sandbox.h"
+
+/* ---- Signals ------------------------------------------------------------------------------- */
+
+static void signal_ready(struct loop_source *source, uint32_t events)
+{
+	struct serve *serve = container_of(source, struct serve, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) == sizeof(info))
+		loop_stop(&serve->loop);
+}
+
+/* Before the first thread starts: threads inherit the mask, and none may take these signals. */
+static int start_signals(struct serve *serve)
+{
+	sigset_t set;
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	serve->signals = (struct loop_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.events = EPOLLIN,
+		.ready = signal_ready,
+	};
+	err = serve->signals.fd < 0 ? -errno : loop_add(&serve->loop, &serve->signals);
+	if (err)
+		log_error("cannot wait for signals: %s", strerror(-err));
+	return err;
+}
+
+/* ---- The control socket -------------------------------------------------------------------- */
+
+/* Before the device: a second vGPU of the same name is refused without having cost anything. */
+static int start_control(struct serve *serve)
+{
+	const char *name = serve->options.name;
+	char path[PATH_MAX];
+	int err = runtime_dir_open(&serve->runtime, true);
+	int fd;
+
+	if (!err)
+		err = runtime_dir_socket(&serve->runtime, name, ".sock", path, sizeof(path));
+	if (err)
+		return err;
+	fd = runtime_dir_listen(&serve->runtime, path);
+	if (fd == -EADDRINUSE) {
+		log_error("a vGPU named %s already runs (%s): choose another --name", name, path);
+		return fd;
+	}
+	if (fd < 0) {
+		log_error("cannot make the control socket %s: %s", path, strerror(-fd));
+		return fd;
+	}
+	strcpy(serve->control_path, path);
+	return control_server_create(&serve->loop, fd, serve_methods, serve_method_count, serve,
+				     &serve->control);
+}
+
+/* ---- The device and its server ------------------------------------------------------------- */
+
+static int start_vgpu(struct serve *serve)
+{
+	const struct serve_options *o = &serve->options;
+	struct vgpu_device_config config = {
+		.loop = &serve->loop,
+		.name = o->name,
+		.type = o->type,
+		.gpu = o->gpu,
+		.render_only = o->render_only,
+	};
+	int err;
+
+	memcpy(config.ports, o->ports, sizeof(config.ports));
+	memcpy(serve->ports, o->ports, sizeof(serve->ports));
+	err = vgpu_device_create(&config, &serve->vgpu);
+	if (err)
+		log_error("cannot make a vGPU of type %s: %s", o->type->name, strerror(-err));
+	else
+		serve->device = vgpu_device_vfio(serve->vgpu);
+	return err;
+}
+
+static int start_device(struct serve *serve)
+{
+	if (!serve->options.device_file)
+		return start_vgpu(serve);
+	return vfio_plain_create(serve->options.device_file, &serve->device);
+}
+
+static void client_changed(void *opaque, bool connected)
+{
+	struct serve *serve = opaque;
+
+	if (!connected && serve->fd_connected)
+		loop_stop(&serve->loop); /* nobody else can come over this descriptor */
+}
+
+static int start_server(struct serve *serve)
+{
+	struct vfu_server_config config = {
+		.loop = &serve->loop,
+		.device = serve->device,
+		.socket_path = serve->options.socket_path,
+		.fd = serve->options.fd,
+		.client_changed = client_changed,
+		.opaque = serve,
+	};
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+
+	if (config.fd >= 0) {
+		if (getsockopt(config.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
+			log_error("--fd %d is no socket: %m", config.fd);
+			return -errno;
+		}
+		serve->fd_connected = !listening;
+	}
+	return vfu_server_create(&config, &serve->server);
+}
+
+static int start_vnc(struct serve *serve)
+{
+	for (unsigned int i = 0; i < serve->options.vnc_count; i++) {
+		struct display_vnc_config config = {
+			.source = vgpu_display_source(vgpu_device_vgpu(serve->vgpu)),
+			.head = i,
+			.address = serve->options.vnc[i],
+			.title = serve->options.name,
+		};
+		int err = display_vnc_create(&config, &serve->vnc[i]);
+
+		if (err) {
+			log_error("cannot serve VNC on %s: %s; choose another --vnc ADDRESS:PORT",
+				  config.address, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- From start to end --------------------------------------------------------------------- */
+
+static int limit_syscalls(struct serve *serve)
+{
+	int err = serve->options.sandbox ? sandbox_limit_syscalls() : 0;
+
+	if (err == -ENOTSUP) {
+		log_debug("no system call filter in a sanitizer build");
+		return 0;
+	}
+	if (err)
+		log_error("cannot set up the sandbox: %s; --no-sandbox goes without",
+			  strerror(-err));
+	return err;
+}
+
+static int drop_privileges(struct serve *serve)
+{
+	int err = serve->options.sandbox ? sandbox_drop_privileges() : 0;
+
+	if (err)
+		log_error("cannot drop privileges: %s; --no-sandbox keeps them", strerror(-err));
+	return err;
+}
+
+static int serve_start(struct serve *serve)
+{
+	static int (*const steps[])(struct serve *) = {
+		start_signals, start_control, drop_privileges, start_device,
+		start_server,  start_vnc,     limit_syscalls,
+	};
+	int err = loop_init(&serve->loop);
+
+	if (err) {
+		log_error("cannot make an event loop: %s", strerror(-err));
+		return err;
+	}
+	for (size_t i = 0; !err && i < ARRAY_SIZE(steps); i++)
+		err = steps[i](serve);
+	return err;
+}
+
+static void end_device(struct serve *serve)
+{
+	if (serve->vgpu)
+		vgpu_device_destroy(serve->vgpu);
+	else if (serve->device)
+		vfio_device_destroy(serve->device);
+}
+
+/* The name first, so that nobody finds it, and the device last, after all who use it. */
+static void serve_end(struct serve *serve)
+{
+	if (serve->control_path[0])
+		unlink(serve->control_path);
+	control_server_destroy(serve->control);
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
+		if (serve->vnc[i])
+			display_vnc_destroy(serve->vnc[i]);
+	if (serve->server)
+		vfu_server_destroy(serve->server);
+	end_device(serve);
+	if (serve->signals.fd >= 0) {
+		loop_remove(&serve->loop, &serve->signals);
+		close(serve->signals.fd);
+	}
+	runtime_dir_close(&serve->runtime);
+	loop_fini(&serve->loop);
+}
+
+/* One line on stdout, which `run` and scripts wait for: from here on a VMM may connect. */
+static void say_ready(const struct serve *serve)
+{
+	const struct serve_options *o = &serve->options;
+
+	printf("mediant: %s (%s) is ready on ", o->name, serve->vgpu ? o->type->name : "plain");
+	if (o->socket_path)
+		printf("%s", o->socket_path);
+	else
+		printf("descriptor %d", o->fd);
+	for (unsigned int i = 0; i < o->vnc_count; i++) {
+		int host_len = (int)(strrchr(o->vnc[i], ':') - o->vnc[i]);
+
+		printf("; VNC of head %u: %.*s:%u", i, host_len ? host_len : 9,
+		       host_len ? o->vnc[i] : "127.0.0.1", display_vnc_port(serve->vnc[i]));
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	struct serve *serve = calloc(1, sizeof(*serve));
+	int status, err;
+
+	if (!serve)
+		return CMD_FAILED;
+	serve->signals.fd = serve->runtime.fd = -1;
+	status = serve_options_parse(&serve->options, argc, argv);
+	if (status == CMD_GO_ON) {
+		log_set_name(serve->options.name);
+		sandbox_close_fds(serve->options.fd);
+		serve->started_ns = clock_now_ns();
+		err = serve_start(serve);
+		if (!err) {
+			say_ready(serve);
+			err = loop_run(&serve->loop);
+		}
+		serve_end(serve);
+		status = err ? CMD_FAILED : CMD_OK;
+	}
+	free(serve);
+	return status;
+}
