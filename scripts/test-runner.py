@@ -73,8 +73,8 @@ def end_group(child):
 
 
 def left_behind(child):
-    """True when a finished test's group still has members after a moment's grace; ends them."""
-    for _ in range(10):
+    """True when a finished test's group still has members after two seconds; ends them."""
+    for _ in range(40):
         if not group_alive(child):
             return False
         time.sleep(0.05)
@@ -215,8 +215,10 @@ def count_program(suite, name, status, seconds, remark, text):
     if planned is None:
         return count_step(name, status, seconds, remark, text) | {"suite": suite}
     missing = planned - passed - len(skips) - len(failures)
-    if remark or missing > 0:
+    if missing > 0:
         failures.append(f"{missing} cases did not run: {remark or f'exit status {status}'}")
+    elif remark:
+        failures.append(remark)
     elif status != 0 and not failures:
         failures.append(f"exit status {status} after its last case: see the log")
     failed = len(failures) + max(missing - 1, 0)

@@ -21,8 +21,25 @@ static int entries_of(const char *path)
 	return count;
 }
 
+static void *nothing(void *opaque)
+{
+	return opaque;
+}
+
+/* ThreadSanitizer starts a thread of its own beside the first: let that be before we count. */
+static void start_runtime_threads(void)
+{
+	pthread_t thread;
+
+	if (!pthread_create(&thread, NULL, nothing, NULL))
+		pthread_join(thread, NULL);
+}
+
 struct leaks leaks_count(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start_runtime_threads);
 	return (struct leaks){
 		.fds = entries_of("/proc/self/fd"),
 		.threads = entries_of("/proc/self/task"),
@@ -45,26 +62,9 @@ int leaks_compare(const struct leaks *earlier)
 	return -1;
 }
 
-static void *nothing(void *opaque)
-{
-	return opaque;
-}
-
-/* ThreadSanitizer starts a thread of its own beside the first: let that be before we count. */
-static void start_runtime_threads(void)
-{
-	pthread_t thread;
-
-	if (!pthread_create(&thread, NULL, nothing, NULL))
-		pthread_join(thread, NULL);
-}
-
 int leaks_setup(void **state)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
 	(void)state;
-	pthread_once(&once, start_runtime_threads);
 	before = leaks_count();
 	return 0;
 }
