@@ -119,6 +119,8 @@ int vgpu_display_init(struct vgpu *v, const struct vgpu_config *config)
 
 void vgpu_display_fini(struct vgpu *v)
 {
+	if (v->display && v->display->timer_ns)
+		v->config.host->display_timer(v->config.opaque, 0);
 	free(v->display);
 	v->display = NULL;
 }

@@ -164,7 +164,7 @@ static void range_write(uint8_t *d, const struct vgpu_timing *t)
 	d[6] = (uint8_t)(MAX(75u, refresh) + 1);
 	d[7] = (uint8_t)MIN(30u, hsync_low);
 	d[8] = (uint8_t)MIN(MAX(80u, hsync_khz), 255u);
-	d[9] = (uint8_t)(MAX(170000u, t->clock_khz + 9999) / 10000);
+	d[9] = (uint8_t)(MAX(200000u, t->clock_khz + 9999) / 10000);
 	d[10] = 0x00; /* no secondary timing formula */
 	d[11] = '\n';
 	memset(d + 12, ' ', 6);
@@ -174,7 +174,8 @@ static void range_write(uint8_t *d, const struct vgpu_timing *t)
 static void cta_write(uint8_t *cta)
 {
 	static const uint8_t blocks[] = {
-		0x41, 0x01, /* video: VIC 1, 640x480, the one every HDMI sink has */
+		0x41, 0x01,	  /* video: VIC 1, 640x480, the one every HDMI sink has */
+		0xe2, 0x00, 0x4a, /* capabilities: RGB range selectable, underscans */
 		0x67, 0x03, 0x0c, 0x00, 0x10, 0x00, 0x00, HDMI_MAX_TMDS_MHZ / 5, /* HDMI VSDB */
 	};
 

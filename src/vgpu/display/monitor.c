@@ -44,6 +44,16 @@ uint32_t vgpu_timing_refresh_mhz(const struct vgpu_timing *timing)
 	return pixels ? (uint32_t)((uint64_t)timing->clock_khz * 1000000u / pixels) : 0;
 }
 
+bool vgpu_timing_equal(const struct vgpu_timing *a, const struct vgpu_timing *b)
+{
+	return a->clock_khz == b->clock_khz && a->hdisplay == b->hdisplay &&
+	       a->hsync_start == b->hsync_start && a->hsync_end == b->hsync_end &&
+	       a->htotal == b->htotal && a->vdisplay == b->vdisplay &&
+	       a->vsync_start == b->vsync_start && a->vsync_end == b->vsync_end &&
+	       a->vtotal == b->vtotal && a->hsync_positive == b->hsync_positive &&
+	       a->vsync_positive == b->vsync_positive;
+}
+
 static const struct vgpu_timing *dmt_find(uint32_t width, uint32_t height)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(dmt_60hz); i++) {

@@ -26,6 +26,8 @@ struct vgpu_timing {
 int vgpu_timing_choose(enum vgpu_port_kind kind, uint32_t width, uint32_t height,
 		       uint32_t refresh_hz, struct vgpu_timing *timing);
 
+bool vgpu_timing_equal(const struct vgpu_timing *a, const struct vgpu_timing *b);
+
 /* Frames in 1000 seconds. */
 uint32_t vgpu_timing_refresh_mhz(const struct vgpu_timing *timing);
 

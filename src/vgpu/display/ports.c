@@ -5,9 +5,7 @@
  * run with vgpu->lock held, on the thread that brought the access.
  */
 #include <errno.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "base/trace.h"
 #include "vgpu/display/state.h"
 #include "vgpu/irq.h"
@@ -157,13 +155,12 @@ int vgpu_display_set_mode(struct vgpu *v, unsigned int index, uint32_t width, ui
 
 	if (!port)
 		return -ENODEV;
-	memset(&timing, 0, sizeof(timing));
 	err = port_timing(v, port->kind, width, height, refresh_hz, &timing);
 	if (err)
 		return err;
 	lock_acquire(&v->lock);
 	/* The driver compares EDIDs: one that did not change is not worth a pulse. */
-	if (memcmp(&timing, &port->timing, sizeof(timing)) != 0) {
+	if (!vgpu_timing_equal(&timing, &port->timing)) {
 		port->timing = timing;
 		port_plug(port, index, port->plugged);
 		if (port->plugged)
