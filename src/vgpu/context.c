@@ -31,6 +31,7 @@
 #define RING_TAIL_MASK		 0x001ffff8u
 #define BB_ADDR_VALID		 BIT(0)
 #define BB_STATE_PPGTT		 BIT(5)
+#define MI_MODE_PREDICATE	 0xfu
 
 /* ---- Reading the page ------------------------------------------------------------------------ */
 
@@ -96,6 +97,7 @@ static uint64_t page_value64(const struct vgpu_context *ctx, uint32_t lo, uint32
 
 static void restore_pair(struct vgpu_engine *e, const struct context_pair *pair)
 {
+	struct gpu *gpu = e->vgpu->config.gpu;
 	uint32_t value = e->context.page[pair->at];
 	uint32_t reg = pair->offset - e->base;
 
@@ -105,10 +107,13 @@ static void restore_pair(struct vgpu_engine *e, const struct context_pair *pair)
 	if (pair->at < COMMON_END && reg < PAGE_BYTES) {
 		const struct vgpu_reg_row *row = vgpu_reg_find(pair->offset);
 
-		if (row && (row->flags & VGPU_REG_CTX))
+		if (row && (row->flags & VGPU_REG_CTX) &&
+		    !gpu->ops->reg_write(gpu, e->id, pair->offset, value))
 			vgpu_reg_store(e->vgpu, pair->offset, value);
 		return;
 	}
+	if (reg == REG_RING_MI_MODE(0))
+		e->workload.cs.set_predicate = value & MI_MODE_PREDICATE;
 	vgpu_reg_write_cs(e->vgpu, e->id, pair->offset, value);
 }
 
@@ -153,6 +158,7 @@ static void set_batches(struct vgpu_engine *e)
 		cs->bb_head[i] = head & ~3ull;
 		cs->bb_ppgtt[i] = (page_value(ctx, state[i]) & BB_STATE_PPGTT) != 0;
 	}
+	cs->set_predicate = 0;
 	/* A second level without a first is nowhere to return to. */
 	cs->bb_valid[1] &= cs->bb_valid[0];
 }
@@ -197,8 +203,6 @@ enum gpu_fault_kind vgpu_context_load(struct vgpu_engine *e, uint64_t desc)
 	const struct context_pair *tail;
 
 	ctx->desc = desc;
-	if (e->ggtt.as.ops->stale(&e->ggtt.as))
-		gpu_as_invalidate(&e->ggtt.as);
 	if (gpu_as_read(&e->ggtt.as, page, ctx->page, sizeof(ctx->page), &fault_at))
 		return GPU_FAULT_CONTEXT;
 	if (!parse_page(ctx))
@@ -215,9 +219,6 @@ enum gpu_fault_kind vgpu_context_load(struct vgpu_engine *e, uint64_t desc)
 	set_batches(e);
 	set_workaround_batches(e);
 	restore_registers(e);
-	ctx->timestamp = page_value(ctx, REG_RING_CTX_TIMESTAMP(e->base));
-	ctx->loaded_ticks = gpu_timestamp();
-	atomic_store(&e->started_ticks, ctx->loaded_ticks);
 	TRACE(vgpu_context_load, e->id, CTX_DESC_ID(desc), e->workload.cs.head,
 	      e->workload.cs.tail);
 	return GPU_FAULT_NONE;
@@ -242,8 +243,8 @@ static void publish_workload(struct vgpu_engine *e)
 		vgpu_vreg_set(v, hi[i], (uint32_t)(head >> 32));
 		vgpu_vreg_set(v, state[i], cs->bb_ppgtt[i] ? BB_STATE_PPGTT : 0);
 	}
-	vgpu_vreg_set(v, REG_RING_CTX_TIMESTAMP(e->base),
-		      e->context.timestamp + (uint32_t)(gpu_timestamp() - e->context.loaded_ticks));
+	/* MI_SET_PREDICATE's mode rests in MI_MODE between two runs. */
+	vgpu_reg_store(v, REG_RING_MI_MODE(e->base), MI_MODE_PREDICATE << 16 | cs->set_predicate);
 }
 
 /* The value to save for a register; what is not to be saved keeps the one that was loaded. */

@@ -38,9 +38,7 @@ struct vgpu_context {
 		uint32_t offset; /* of the register */
 		uint16_t at;	 /* dword of its value in the page */
 	} pair[CONTEXT_MAX_PAIRS];
-	uint16_t tail_at;      /* dword of RING_TAIL's value */
-	uint64_t loaded_ticks; /* GPU clock at load */
-	uint32_t timestamp;    /* RING_CTX_TIMESTAMP at load */
+	uint16_t tail_at; /* dword of RING_TAIL's value */
 };
 
 /*

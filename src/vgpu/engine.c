@@ -239,12 +239,6 @@ static bool accept(struct vgpu_engine *e)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-static void refresh(struct gpu_as *as)
-{
-	if (as->ops->stale(as))
-		gpu_as_invalidate(as);
-}
-
 /* Runs what is loaded; until SIGNAL_DELAY_NS first while an interrupt is held back. */
 static enum gpu_run run_loaded(struct vgpu_engine *e, uint64_t deadline_ns)
 {
@@ -312,8 +306,6 @@ static enum sched_step engine_step(struct sched_entity *entity, uint64_t deadlin
 	enum sched_step step = SCHED_STEP_IDLE;
 
 	guest_enter(guest);
-	refresh(&e->ggtt.as);
-	refresh(&e->ppgtt.as);
 	while (may_work(e) && turn(e, deadline_ns, &step))
 		;
 	if (!may_work(e))
@@ -330,6 +322,8 @@ void vgpu_engine_reset(struct vgpu_engine *e)
 	struct vgpu *v = e->vgpu;
 	struct gpu *gpu = gpu_of(e);
 
+	/* Both: a workload that begins right now has not heard of the stop. */
+	atomic_store(&e->stopped, true);
 	gpu->ops->stop(gpu, e->id);
 	sched_halt(&e->entity);
 	lock_acquire(&v->lock);

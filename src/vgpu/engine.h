@@ -51,7 +51,6 @@ struct vgpu_engine {
 	/* Peeked at by register reads on other threads. */
 	_Atomic bool active;
 	_Atomic uint32_t running_id; /* descriptor's high dword */
-	_Atomic uint64_t started_ticks;
 };
 
 void vgpu_engine_init(struct vgpu *v, enum gpu_engine id);

@@ -76,12 +76,24 @@ void vgpu_reg_store(struct vgpu *v, uint32_t offset, uint32_t value)
 		vgpu_vreg_set(v, offset, value);
 }
 
+/* The engine that keeps the register: what lies outside the blocks is the render engine's. */
+static enum gpu_engine engine_with(uint32_t offset)
+{
+	for_each_engine(e)
+		if ((offset & ~(uint32_t)(PAGE_BYTES - 1)) == gpu_engine_base(e))
+			return e;
+	return GPU_RCS;
+}
+
 static uint32_t read_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_t offset)
 {
 	uint32_t value;
 
 	if (row->flags & VGPU_REG_WO)
 		return 0;
+	if ((row->flags & VGPU_REG_GPU) &&
+	    v->config.gpu->ops->reg_read(v->config.gpu, engine_with(offset), offset, &value))
+		return value;
 	if (!row->read)
 		return vgpu_vreg(v, offset);
 	if (row->flags & VGPU_REG_UNLOCKED)
@@ -95,6 +107,9 @@ static uint32_t read_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_
 static void write_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_t offset,
 		      uint32_t value)
 {
+	if ((row->flags & VGPU_REG_GPU) &&
+	    v->config.gpu->ops->reg_write(v->config.gpu, engine_with(offset), offset, value))
+		return;
 	if (!row->write) {
 		store_row(v, row, offset, value);
 		return;

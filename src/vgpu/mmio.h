@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The register file: what the tables (data/, ending in .regs) say, and the values.  A register without a
- * handler is one atomic load or store and takes no lock; a handler runs under vgpu->lock, on the
- * thread that brought the access (a vCPU's or the socket's) or on a lane (LRI and the like).
+ * The register file: what the tables (data/, ending in .regs) say, and the values.  A register
+ * without a handler is one atomic load or store and takes no lock; a handler runs under vgpu->lock,
+ * on the thread that brought the access (a vCPU's or the socket's) or on a lane (LRI and the like).
  */
 #ifndef VGPU_MMIO_H
 #define VGPU_MMIO_H
@@ -19,7 +19,7 @@ enum vgpu_reg_flags {
 	VGPU_REG_UNLOCKED = BIT(4),
 	VGPU_REG_QWORD = BIT(5),
 	VGPU_REG_CS = BIT(6),
-	VGPU_REG_NONPRIV = BIT(7),
+	VGPU_REG_GPU = BIT(7),
 	VGPU_REG_CTX = BIT(8),
 };
 

@@ -172,13 +172,3 @@ uint32_t vgpu_read_ring_bb(struct vgpu *v, uint32_t offset)
 		return (uint32_t)(address >> 32);
 	return (uint32_t)address;
 }
-
-uint32_t vgpu_read_ring_ctx_timestamp(struct vgpu *v, uint32_t offset)
-{
-	struct vgpu_engine *e = engine_of(v, offset);
-	uint32_t stored = vgpu_vreg(v, offset);
-
-	if (!atomic_load_explicit(&e->active, memory_order_acquire))
-		return stored;
-	return stored + (uint32_t)(gpu_timestamp() - atomic_load(&e->started_ticks));
-}

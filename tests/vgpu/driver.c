@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* The tests' driver; the order of its register accesses is i915's. */
+#include "driver.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "vgpu/context.h"
+#include "vgpu_regs_gen.h"
+
+#define GUEST_BYTES (32u << 20)
+#define FIRST_GMA   0x10000000u
+#define WAIT_NS	    (10 * NSEC_PER_SEC)
+
+#define PTE_PRESENT 1u
+#define PTE_RW	    2u
+
+static void nap(void)
+{
+	struct timespec ts = { .tv_nsec = 20000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* ---- Life ---- */
+
+static void host_interrupt(void *opaque)
+{
+	struct driver *d = opaque;
+
+	atomic_fetch_add(&d->messages, 1);
+}
+
+static void host_display_timer(void *opaque, uint64_t when_ns)
+{
+}
+
+static const struct vgpu_host_ops host_ops = {
+	.interrupt = host_interrupt,
+	.display_timer = host_display_timer,
+};
+
+void driver_open(struct driver *d, bool render_only)
+{
+	struct vgpu_config config = {
+		.name = "test",
+		.type = vgpu_type_find("i915-GVTg_V5_4"),
+		.render_only = render_only,
+		.host = &host_ops,
+		.opaque = d,
+	};
+
+	memset(d, 0, sizeof(*d));
+	assert_int_equal(test_guest_init(&d->g, GUEST_BYTES), 0);
+	assert_int_equal(sched_lane_create("lane", &d->lane), 0);
+	d->gpu = gpu_soft_create();
+	assert_non_null(d->gpu);
+	config.guest = &d->g.guest;
+	config.gpu = d->gpu;
+	config.lane = d->lane;
+	assert_int_equal(vgpu_create(&config, &d->v), 0);
+	d->next_gma = FIRST_GMA;
+}
+
+void driver_close(struct driver *d)
+{
+	vgpu_destroy(d->v);
+	sched_lane_destroy(d->lane);
+	gpu_destroy(d->gpu);
+	test_guest_fini(&d->g);
+}
+
+uint32_t driver_read(struct driver *d, uint32_t offset)
+{
+	uint32_t value;
+
+	vgpu_bar0_read(d->v, offset, &value, sizeof(value));
+	return value;
+}
+
+void driver_write(struct driver *d, uint32_t offset, uint32_t value)
+{
+	vgpu_bar0_write(d->v, offset, &value, sizeof(value));
+}
+
+void driver_start_engine(struct driver *d, enum gpu_engine engine)
+{
+	uint32_t base = gpu_engine_base(engine);
+	struct driver_engine *e = &d->engines[engine];
+
+	test_guest_write32(&d->g, gpa(e->hwsp.v + 0x7c), 5);
+	e->csb_read = 5;
+	driver_write(d, REG_RING_HWSTAM(base), UINT32_MAX);
+	driver_write(d, REG_RING_MODE_GEN7(base), 0x80008000);
+	driver_write(d, REG_RING_MI_MODE(base), 0x01000000);
+	driver_write(d, REG_RING_HWS_PGA(base), (uint32_t)e->hwsp_gma.v);
+	driver_write(d, REG_RING_EMR(base), ~1u);
+	driver_write(d, REG_RING_CONTEXT_STATUS_PTR(base), 0xffff0505);
+	driver_write(d, REG_RING_IMR(base), engine == GPU_BCS ? 0xf6f6ffff : 0xfffff6f6);
+}
+
+static void enable_interrupts(struct driver *d)
+{
+	static const uint32_t enable[4] = { 0x09090909, 0x09090909, 0, 0x00000909 };
+
+	driver_write(d, REG_GEN8_MASTER_IRQ, 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		driver_write(d, REG_GEN8_GT_IIR(i), UINT32_MAX);
+		driver_write(d, REG_GEN8_GT_IER(i), enable[i]);
+		driver_write(d, REG_GEN8_GT_IMR(i), ~enable[i]);
+	}
+	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
+}
+
+void driver_start(struct driver *d)
+{
+	d->pml4 = test_guest_alloc(&d->g, 1);
+	d->seqno = test_guest_alloc(&d->g, 1);
+	d->seqno_gma = driver_map(d, d->seqno, 1);
+	for_each_engine(engine) {
+		d->engines[engine].hwsp = test_guest_alloc(&d->g, 1);
+		d->engines[engine].hwsp_gma = driver_map(d, d->engines[engine].hwsp, 1);
+		driver_start_engine(d, engine);
+	}
+	enable_interrupts(d);
+}
+
+/* ---- Memory ---- */
+
+gma_t driver_map(struct driver *d, gpa_t at, unsigned int pages)
+{
+	gma_t start = gma(d->next_gma);
+
+	for (unsigned int i = 0; i < pages; i++) {
+		uint64_t pte = (at.v + i * PAGE_BYTES) | PTE_PRESENT;
+
+		vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + (d->next_gma >> PAGE_SHIFT) * 8, &pte, 8);
+		d->next_gma += PAGE_BYTES;
+	}
+	driver_write(d, REG_GFX_FLSH_CNTL_GEN6, 1);
+	return start;
+}
+
+static gpa_t next_table(struct driver *d, gpa_t table, unsigned int index)
+{
+	uint64_t *entry = (uint64_t *)test_guest_at(&d->g, table) + index;
+
+	if (!(*entry & PTE_PRESENT))
+		*entry = test_guest_alloc(&d->g, 1).v | PTE_PRESENT | PTE_RW;
+	return gpa(*entry & ~0xfffull);
+}
+
+void driver_ppgtt_map(struct driver *d, uint64_t at, gpa_t page)
+{
+	gpa_t table = d->pml4;
+
+	for (unsigned int shift = 39; shift > 12; shift -= 9)
+		table = next_table(d, table, (at >> shift) & 511);
+	test_guest_write64(&d->g, gpa(table.v + ((at >> 12) & 511) * 8),
+			   page.v | PTE_PRESENT | PTE_RW);
+}
+
+/* ---- Contexts ---- */
+
+static gpa_t state_page(struct driver_context *ctx)
+{
+	return gpa(ctx->image.v + PAGE_BYTES);
+}
+
+uint32_t driver_context_get(struct driver *d, struct driver_context *ctx, unsigned int dword)
+{
+	return test_guest_read32(&d->g, gpa(state_page(ctx).v + dword * 4));
+}
+
+void driver_context_set(struct driver *d, struct driver_context *ctx, unsigned int dword,
+			uint32_t value)
+{
+	test_guest_write32(&d->g, gpa(state_page(ctx).v + dword * 4), value);
+}
+
+/* A block of LRI at @dword: the registers, then their values, which are left alone. */
+static unsigned int lay_block(struct driver *d, struct driver_context *ctx, unsigned int dword,
+			      const uint16_t *regs, unsigned int count)
+{
+	uint32_t base = gpu_engine_base(ctx->engine);
+
+	driver_context_set(d, ctx, dword++, 0x11001000 | (2 * count - 1));
+	for (unsigned int i = 0; i < count; i++, dword += 2)
+		driver_context_set(d, ctx, dword, base + regs[i]);
+	return dword;
+}
+
+static void lay_registers(struct driver *d, struct driver_context *ctx)
+{
+	static const uint16_t ring[] = { 0x244, 0x034, 0x030, 0x038, 0x03c, 0x168, 0x140,
+					 0x110, 0x11c, 0x114, 0x118, 0x1c0, 0x1c4, 0x1c8 };
+	static const uint16_t space[] = { 0x3a8, 0x28c, 0x288, 0x284, 0x280,
+					  0x27c, 0x278, 0x274, 0x270 };
+	static const uint16_t rest[] = { 0x09c, 0x600, 0x604, 0x608, 0x60c };
+
+	lay_block(d, ctx, 0x01, ring, ARRAY_SIZE(ring));
+	lay_block(d, ctx, 0x21, space, ARRAY_SIZE(space));
+	lay_block(d, ctx, 0x53, rest, ARRAY_SIZE(rest));
+}
+
+void driver_context_init(struct driver *d, struct driver_context *ctx, enum gpu_engine engine,
+			 uint32_t id)
+{
+	memset(ctx, 0, sizeof(*ctx));
+	ctx->engine = engine;
+	ctx->id = id;
+	ctx->image = test_guest_alloc(&d->g, 2);
+	ctx->image_gma = driver_map(d, ctx->image, 2);
+	ctx->ring = test_guest_alloc(&d->g, 1);
+	ctx->ring_gma = driver_map(d, ctx->ring, 1);
+	ctx->desc = (uint64_t)id << 32 | ctx->image_gma.v | 3u << 3 | CTX_DESC_VALID;
+	lay_registers(d, ctx);
+	driver_context_set(d, ctx, CTX_CONTEXT_CONTROL, 0x00090009); /* restore inhibit */
+	driver_context_set(d, ctx, CTX_RING_START, (uint32_t)ctx->ring_gma.v);
+	driver_context_set(d, ctx, CTX_RING_CTL, (DRIVER_RING_BYTES - 4096) | 1);
+	driver_context_set(d, ctx, CTX_PDP0_UDW, (uint32_t)(d->pml4.v >> 32));
+	driver_context_set(d, ctx, CTX_PDP0_LDW, (uint32_t)d->pml4.v);
+	driver_context_set(d, ctx, CTX_MI_MODE, 0x01000000);
+}
+
+void driver_emit(struct driver *d, struct driver_context *ctx, const uint32_t *dw, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		test_guest_write32(&d->g, gpa(ctx->ring.v + ctx->tail), dw[i]);
+		ctx->tail = (ctx->tail + 4) % DRIVER_RING_BYTES;
+	}
+}
+
+void driver_emit_seqno(struct driver *d, struct driver_context *ctx, unsigned int slot,
+		       uint32_t value)
+{
+	const uint32_t dw[] = {
+		MI_SDI_GGTT, (uint32_t)d->seqno_gma.v + 4 * slot, 0, value, MI_USER_INTERRUPT,
+		MI_NOOP
+	};
+
+	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
+}
+
+void driver_elsp(struct driver *d, enum gpu_engine engine, uint64_t desc0, uint64_t desc1)
+{
+	uint32_t elsp = REG_RING_ELSP(gpu_engine_base(engine));
+
+	driver_write(d, elsp, (uint32_t)(desc1 >> 32));
+	driver_write(d, elsp, (uint32_t)desc1);
+	driver_write(d, elsp, (uint32_t)(desc0 >> 32));
+	driver_write(d, elsp, (uint32_t)desc0);
+}
+
+void driver_submit(struct driver *d, struct driver_context *first, struct driver_context *second,
+		   uint32_t flags)
+{
+	driver_context_set(d, first, CTX_RING_TAIL, first->tail);
+	if (second)
+		driver_context_set(d, second, CTX_RING_TAIL, second->tail);
+	driver_elsp(d, first->engine, first->desc | flags, second ? second->desc : 0);
+}
+
+/* ---- Waiting ---- */
+
+uint32_t driver_result(struct driver *d, unsigned int slot)
+{
+	return test_guest_read32(&d->g, gpa(d->seqno.v + 4 * slot));
+}
+
+void driver_wait_result(struct driver *d, unsigned int slot, uint32_t value)
+{
+	uint64_t end = clock_now_ns() + WAIT_NS;
+
+	while (driver_result(d, slot) != value && clock_now_ns() < end)
+		nap();
+	assert_int_equal(driver_result(d, slot), value);
+}
+
+static unsigned int csb_written(struct driver *d, struct driver_engine *e)
+{
+	return test_guest_read32(&d->g, gpa(e->hwsp.v + 0x7c));
+}
+
+uint64_t driver_wait_event(struct driver *d, enum gpu_engine engine)
+{
+	struct driver_engine *e = &d->engines[engine];
+	uint64_t end = clock_now_ns() + WAIT_NS;
+	uint64_t *entry;
+
+	while (csb_written(d, e) == e->csb_read && clock_now_ns() < end)
+		nap();
+	assert_int_not_equal(csb_written(d, e), e->csb_read);
+	e->csb_read = (e->csb_read + 1) % 6;
+	entry = test_guest_at(&d->g, gpa(e->hwsp.v + 0x40 + 8 * e->csb_read));
+	return __atomic_load_n(entry, __ATOMIC_RELAXED);
+}
+
+void driver_expect_event(struct driver *d, enum gpu_engine engine, uint32_t status, uint32_t id)
+{
+	uint64_t event = driver_wait_event(d, engine);
+
+	assert_int_equal((uint32_t)event, status);
+	assert_int_equal((uint32_t)(event >> 32), id);
+}
+
+bool driver_quiet(struct driver *d, enum gpu_engine engine)
+{
+	struct timespec ts = { .tv_nsec = 10000000 };
+
+	nanosleep(&ts, NULL);
+	return csb_written(d, &d->engines[engine]) == d->engines[engine].csb_read;
+}
+
+void driver_wait_messages(struct driver *d, unsigned int count)
+{
+	uint64_t end = clock_now_ns() + WAIT_NS;
+
+	while (atomic_load(&d->messages) < count && clock_now_ns() < end)
+		nap();
+	assert_true(atomic_load(&d->messages) >= count);
+}
+
+uint32_t driver_handle_irq(struct driver *d, enum gpu_engine engine)
+{
+	static const unsigned int block[GPU_ENGINES] = { 0, 0, 1, 3 };
+	uint32_t iir;
+
+	driver_write(d, REG_GEN8_MASTER_IRQ, 0);
+	iir = driver_read(d, REG_GEN8_GT_IIR(block[engine]));
+	driver_write(d, REG_GEN8_GT_IIR(block[engine]), iir);
+	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
+	return engine == GPU_BCS ? iir >> 16 : iir & 0xffff;
+}
+
+void driver_reset_engine(struct driver *d, enum gpu_engine engine)
+{
+	static const uint32_t domain[GPU_ENGINES] = { 2, 8, 4, 16 };
+	uint32_t base = gpu_engine_base(engine);
+
+	driver_write(d, REG_RING_MI_MODE(base), 0x01000100);
+	driver_write(d, REG_RING_RESET_CTL(base), 0x00010001);
+	assert_int_equal(driver_read(d, REG_RING_RESET_CTL(base)), 3);
+	driver_write(d, REG_GEN6_GDRST, domain[engine]);
+	assert_int_equal(driver_read(d, REG_GEN6_GDRST), 0);
+	driver_write(d, REG_GEN6_GDRST, domain[engine]);
+	assert_int_equal(driver_read(d, REG_GEN6_GDRST), 0);
+	driver_write(d, REG_RING_RESET_CTL(base), 0x00010000);
+	driver_start_engine(d, engine);
+}

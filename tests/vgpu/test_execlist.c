@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: MIT */
+/* Submissions through ELSP on every engine: status buffer, interrupts, images, resets, faults. */
+#include "driver.h"
+
+#include <string.h>
+
+#include "vgpu/engine.h"
+#include "vgpu_regs_gen.h"
+
+#define IDLE_TO_ACTIVE CSB_IDLE_ACTIVE
+#define SWITCHED       (CSB_COMPLETE | CSB_ELEMENT_SWITCH)
+#define LAST	       (CSB_COMPLETE | CSB_ACTIVE_IDLE)
+#define LITE	       (CSB_LITE_RESTORE | CSB_PREEMPTED)
+
+#define IRQ_USER   0x001u
+#define IRQ_ERROR  0x008u
+#define IRQ_SWITCH 0x100u
+
+#define LOOP_GMA 0x7f0000000000ull
+
+static int set_up(void **state)
+{
+	static struct driver d;
+
+	driver_open(&d, true);
+	driver_start(&d);
+	*state = &d;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	driver_close(*state);
+	return 0;
+}
+
+/* A batch in the per-process space that jumps to itself until its first word becomes an end. */
+static gpa_t make_endless(struct driver *d)
+{
+	gpa_t page = test_guest_alloc(&d->g, 1);
+	const uint32_t dw[] = { MI_NOOP, MI_BBS_PPGTT, (uint32_t)LOOP_GMA,
+				(uint32_t)(LOOP_GMA >> 32) };
+
+	memcpy(test_guest_at(&d->g, page), dw, sizeof(dw));
+	driver_ppgtt_map(d, LOOP_GMA, page);
+	return page;
+}
+
+static void emit_batch(struct driver *d, struct driver_context *ctx)
+{
+	const uint32_t dw[] = { MI_BBS_PPGTT, (uint32_t)LOOP_GMA, (uint32_t)(LOOP_GMA >> 32),
+				MI_NOOP };
+
+	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
+}
+
+static void every_engine_stores_and_completes(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	for_each_engine(engine) {
+		unsigned int before = atomic_load(&d->messages);
+		uint32_t seen = 0;
+
+		driver_context_init(d, &ctx, engine, 0x20u + engine);
+		driver_emit_seqno(d, &ctx, engine, 100 + engine);
+		driver_submit(d, &ctx, NULL, DESC_FORCE_RESTORE);
+		driver_expect_event(d, engine, IDLE_TO_ACTIVE, ctx.id);
+		driver_expect_event(d, engine, LAST, ctx.id);
+		assert_int_equal(driver_result(d, engine), 100 + engine);
+		driver_wait_messages(d, before + 1);
+		for (int i = 0; i < 100 && seen != (IRQ_USER | IRQ_SWITCH); i++) {
+			assert_true(driver_quiet(d, engine));
+			seen |= driver_handle_irq(d, engine);
+		}
+		assert_int_equal(seen, IRQ_USER | IRQ_SWITCH);
+		assert_int_equal(driver_context_get(d, &ctx, CTX_RING_HEAD), ctx.tail);
+	}
+}
+
+static void status_buffer_is_in_registers_too(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	uint32_t base = gpu_engine_base(GPU_RCS);
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x77);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x77);
+	driver_expect_event(d, GPU_RCS, LAST, 0x77);
+	assert_int_equal(driver_read(d, REG_RING_CONTEXT_STATUS_BUF(base)), IDLE_TO_ACTIVE);
+	assert_int_equal(driver_read(d, REG_RING_CONTEXT_STATUS_BUF(base) + 4), 0x77);
+	assert_int_equal(driver_read(d, REG_RING_CONTEXT_STATUS_BUF(base) + 8), LAST);
+	assert_int_equal(driver_read(d, REG_RING_CONTEXT_STATUS_PTR(base)) & 7, 1);
+}
+
+static void the_buffer_wraps_after_six(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_BCS, 0x30);
+	for (uint32_t i = 1; i <= 20; i++) {
+		driver_emit_seqno(d, &ctx, 0, i);
+		driver_submit(d, &ctx, NULL, 0);
+		driver_expect_event(d, GPU_BCS, IDLE_TO_ACTIVE, 0x30);
+		driver_expect_event(d, GPU_BCS, LAST, 0x30);
+		assert_int_equal(driver_result(d, 0), i);
+	}
+	assert_true(driver_quiet(d, GPU_BCS));
+}
+
+static void two_contexts_run_in_order(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+
+	driver_context_init(d, &a, GPU_VCS0, 0x40);
+	driver_context_init(d, &b, GPU_VCS0, 0x60);
+	driver_emit_seqno(d, &a, 0, 1);
+	driver_emit_seqno(d, &b, 0, 2);
+	driver_submit(d, &a, &b, 0);
+	driver_expect_event(d, GPU_VCS0, IDLE_TO_ACTIVE, 0x40);
+	driver_expect_event(d, GPU_VCS0, SWITCHED, 0x40);
+	driver_expect_event(d, GPU_VCS0, LAST, 0x60);
+	assert_int_equal(driver_result(d, 0), 2);
+	assert_true(driver_quiet(d, GPU_VCS0));
+}
+
+static void a_long_context_is_announced_by_interrupt(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_batch(d, &ctx);
+	driver_emit_seqno(d, &ctx, 0, 7);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	driver_wait_messages(d, 1);
+	assert_int_equal(driver_handle_irq(d, GPU_RCS), IRQ_SWITCH);
+	assert_true(driver_quiet(d, GPU_RCS));
+	assert_int_equal(driver_result(d, 0), 0);
+	/* The registers tell where it is, as an error capture would ask. */
+	assert_int_equal(driver_read(d, REG_RING_ACTHD_UDW(0x2000)), LOOP_GMA >> 32);
+	assert_int_equal(driver_read(d, REG_RING_EXECLIST_STATUS_HI(0x2000)), 0x20);
+	assert_int_equal(driver_read(d, REG_RING_MI_MODE(0x2000)) & 0x200, 0);
+
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+	assert_int_equal(driver_result(d, 0), 7);
+	driver_wait_messages(d, 2);
+	assert_int_equal(driver_read(d, REG_RING_MI_MODE(0x2000)) & 0x200, 0x200);
+}
+
+static void lite_restore_extends_a_running_context(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	emit_batch(d, &a);
+	driver_emit_seqno(d, &a, 0, 1);
+	driver_submit(d, &a, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+
+	/* As i915 queues a heartbeat: the same context with a newer tail, and another behind it. */
+	driver_emit_seqno(d, &a, 1, 2);
+	driver_emit_seqno(d, &b, 2, 3);
+	driver_submit(d, &a, &b, 0);
+	driver_expect_event(d, GPU_RCS, LITE, 0x20);
+	assert_true(driver_quiet(d, GPU_RCS));
+	assert_int_equal(driver_result(d, 0), 0);
+
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, SWITCHED, 0x20);
+	driver_expect_event(d, GPU_RCS, LAST, 0x40);
+	assert_int_equal(driver_result(d, 0), 1);
+	assert_int_equal(driver_result(d, 1), 2);
+	assert_int_equal(driver_result(d, 2), 3);
+	assert_int_equal(driver_context_get(d, &a, CTX_RING_TAIL), a.tail);
+}
+
+static void preemption_resumes_inside_the_batch(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	emit_batch(d, &a);
+	driver_emit_seqno(d, &a, 0, 1);
+	driver_submit(d, &a, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+
+	driver_emit_seqno(d, &b, 1, 2);
+	driver_submit(d, &b, &a, 0);
+	driver_expect_event(d, GPU_RCS, CSB_PREEMPTED, 0x20);
+	driver_expect_event(d, GPU_RCS, SWITCHED, 0x40);
+	assert_int_equal(driver_result(d, 1), 2);
+	assert_int_equal(driver_result(d, 0), 0);
+	/* The image says that a batch was left, and in which space. */
+	assert_int_equal(driver_context_get(d, &a, CTX_BB_STATE), 0x20);
+	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 1);
+
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+	assert_int_equal(driver_result(d, 0), 1);
+	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 0);
+}
+
+static void emit_lri(struct driver *d, struct driver_context *ctx, uint32_t reg, uint32_t value)
+{
+	const uint32_t dw[] = { MI_LRI_1, reg, value, MI_NOOP };
+
+	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
+}
+
+static void emit_srm(struct driver *d, struct driver_context *ctx, uint32_t reg, unsigned int slot)
+{
+	const uint32_t dw[] = { 0x12400002, reg, (uint32_t)d->seqno_gma.v + 4 * slot, 0 };
+
+	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
+}
+
+static void run_alone(struct driver *d, struct driver_context *ctx)
+{
+	driver_submit(d, ctx, NULL, 0);
+	driver_expect_event(d, ctx->engine, IDLE_TO_ACTIVE, ctx->id);
+	driver_expect_event(d, ctx->engine, LAST, ctx->id);
+}
+
+static void registers_travel_with_their_context(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	uint32_t gpr0 = 0x2600;
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	/* Inhibited, the image's value is not loaded; the one of the end is saved. */
+	driver_context_set(d, &a, CTX_GPR0, 0xdead);
+	emit_srm(d, &a, gpr0, 0);
+	emit_lri(d, &a, gpr0, 0x1234);
+	run_alone(d, &a);
+	assert_int_equal(driver_result(d, 0), 0);
+	assert_int_equal(driver_context_get(d, &a, CTX_GPR0), 0x1234);
+	assert_int_equal(driver_context_get(d, &a, CTX_CONTEXT_CONTROL) & 1, 0);
+	assert_int_equal(driver_context_get(d, &a, CTX_MI_MODE) >> 16, 0xffff);
+
+	emit_lri(d, &b, gpr0, 0x5678);
+	run_alone(d, &b);
+	/* Now saved, it is loaded. */
+	emit_srm(d, &a, gpr0, 1);
+	run_alone(d, &a);
+	assert_int_equal(driver_result(d, 1), 0x1234);
+	emit_srm(d, &b, gpr0, 2);
+	run_alone(d, &b);
+	assert_int_equal(driver_result(d, 2), 0x5678);
+}
+
+static void a_new_context_may_start_from_a_saved_image(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	emit_lri(d, &a, 0x2600, 0xabcd);
+	run_alone(d, &a);
+	/* i915 copies the recorded page and sets the ring and the tables of the new one. */
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	memcpy((uint8_t *)test_guest_at(&d->g, b.image) + PAGE_BYTES + 0x53 * 4,
+	       (uint8_t *)test_guest_at(&d->g, a.image) + PAGE_BYTES + 0x53 * 4, 44);
+	driver_context_set(d, &b, CTX_CONTEXT_CONTROL, 0x00090008);
+	emit_srm(d, &b, 0x2600, 0);
+	run_alone(d, &b);
+	assert_int_equal(driver_result(d, 0), 0xabcd);
+}
+
+static void context_time_grows(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t batch = make_endless(d);
+	uint32_t first;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_batch(d, &ctx);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	assert_true(driver_quiet(d, GPU_RCS)); /* 10 ms: 120,000 ticks */
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+	first = driver_context_get(d, &ctx, CTX_TIMESTAMP);
+	assert_in_range(first, 1000, 12000000u * 5);
+	run_alone(d, &ctx);
+	assert_true(driver_context_get(d, &ctx, CTX_TIMESTAMP) >= first);
+}
+
+/* ---- Legacy tables ---- */
+
+static void four_page_directories(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t pd = test_guest_alloc(&d->g, 1), pt = test_guest_alloc(&d->g, 1);
+	gpa_t page = test_guest_alloc(&d->g, 1);
+	const uint32_t batch[] = { 0x10000002, 0xc0000800, 0, 0x600d, MI_BBE };
+	const uint32_t ring[] = { MI_BBS_PPGTT, 0xc0000000, 0, MI_NOOP };
+
+	/* 3 GiB: the fourth directory. */
+	test_guest_write64(&d->g, pd, pt.v | 3);
+	test_guest_write64(&d->g, pt, page.v | 3);
+	memcpy(test_guest_at(&d->g, page), batch, sizeof(batch));
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	ctx.desc = (ctx.desc & ~0x18ull) | 1u << 3;
+	driver_context_set(d, &ctx, 0x27, (uint32_t)pd.v); /* PDP3_LDW */
+	driver_emit(d, &ctx, ring, ARRAY_SIZE(ring));
+	run_alone(d, &ctx);
+	assert_int_equal(test_guest_read32(&d->g, gpa(page.v + 0x800)), 0x600d);
+}
+
+/* ---- Resets ---- */
+
+static void reset_frees_a_hung_engine(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	struct vgpu_stats stats;
+
+	make_endless(d);
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	emit_batch(d, &a);
+	driver_submit(d, &a, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	driver_reset_engine(d, GPU_RCS);
+	/* Not saved: the image is that of before. */
+	assert_int_equal(driver_context_get(d, &a, CTX_RING_HEAD), 0);
+
+	driver_emit_seqno(d, &b, 0, 5);
+	driver_submit(d, &b, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x40);
+	assert_int_equal(d->engines[GPU_RCS].csb_read, 0); /* again from slot 0 */
+	driver_expect_event(d, GPU_RCS, LAST, 0x40);
+	vgpu_stats(d->v, &stats);
+	assert_int_equal(stats.engine_resets[GPU_RCS], 2); /* i915 writes each twice */
+	assert_int_equal(stats.full_resets, 0);
+}
+
+static void reset_of_one_engine_leaves_the_others(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_BCS, 0x40);
+	emit_batch(d, &a);
+	emit_batch(d, &b);
+	driver_emit_seqno(d, &b, 0, 9);
+	driver_submit(d, &a, NULL, 0);
+	driver_submit(d, &b, NULL, 0);
+	driver_expect_event(d, GPU_BCS, IDLE_TO_ACTIVE, 0x40);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	driver_reset_engine(d, GPU_RCS);
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_BCS, LAST, 0x40);
+	assert_int_equal(driver_result(d, 0), 9);
+}
+
+static void full_reset_stops_all(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx[GPU_ENGINES];
+
+	make_endless(d);
+	for_each_engine(engine) {
+		driver_context_init(d, &ctx[engine], engine, 0x20);
+		emit_batch(d, &ctx[engine]);
+		driver_submit(d, &ctx[engine], NULL, 0);
+		driver_expect_event(d, engine, IDLE_TO_ACTIVE, 0x20);
+	}
+	driver_write(d, REG_GEN6_GDRST, 1);
+	for_each_engine(engine)
+		assert_int_equal(
+			driver_read(d, REG_RING_EXECLIST_STATUS_LO(gpu_engine_base(engine))), 0);
+}
+
+static void stop_ring_holds_and_lets_go(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_write(d, REG_RING_MI_MODE(0x2000), 0x01000100);
+	assert_int_equal(driver_read(d, REG_RING_MI_MODE(0x2000)), 0x300);
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	driver_submit(d, &ctx, NULL, 0);
+	assert_true(driver_quiet(d, GPU_RCS));
+	driver_write(d, REG_RING_MI_MODE(0x2000), 0x01000000);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+}
+
+static void function_level_reset(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	struct driver again;
+	uint64_t pte = 1;
+
+	make_endless(d);
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_batch(d, &ctx);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	vgpu_reset(d->v);
+	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET + (ctx.image_gma.v >> 12) * 8, &pte, 8);
+	assert_int_equal(pte, 0);
+	assert_int_equal(driver_read(d, REG_PVINFO_VERSION), 1);
+	assert_int_equal(driver_read(d, REG_GEN8_GT_IMR(0)), UINT32_MAX);
+	/* And the driver binds again. */
+	again = *d;
+	driver_start(&again);
+	driver_context_init(&again, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(&again, &ctx, 0, 3);
+	run_alone(&again, &ctx);
+	d->g = again.g;
+}
+
+/* ---- Faults ---- */
+
+static void wait_fault(struct driver *d, enum gpu_fault_kind kind)
+{
+	struct vgpu_stats stats = { 0 };
+
+	for (int i = 0; i < 500 && !stats.faults[kind]; i++) {
+		driver_quiet(d, GPU_RCS);
+		vgpu_stats(d->v, &stats);
+	}
+	assert_int_equal(stats.faults[kind], 1);
+	assert_int_equal(stats.last_fault.kind, kind);
+}
+
+/* After a fault: hung until a reset, and well afterwards. */
+static void recovers(struct driver *d)
+{
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x80);
+	driver_emit_seqno(d, &ctx, 9, 9);
+	driver_reset_engine(d, GPU_RCS);
+	run_alone(d, &ctx);
+	assert_int_equal(driver_result(d, 9), 9);
+}
+
+static void an_unknown_command_raises_the_error_interrupt(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	const uint32_t dw[] = { 0x1f800000, 0 };
+	uint32_t seen = 0;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit(d, &ctx, dw, 2);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	wait_fault(d, GPU_FAULT_OPCODE);
+	for (int i = 0; i < 100 && !(seen & IRQ_ERROR); i++)
+		seen |= driver_handle_irq(d, GPU_RCS);
+	assert_true(seen & IRQ_ERROR);
+	assert_int_equal(driver_read(d, REG_RING_EIR(0x2000)) & 1, 1);
+	assert_int_equal(driver_read(d, REG_RING_IPEHR(0x2000)), 0x1f800000);
+	/* The state stays until the reset: clearing the latch does not clear it. */
+	driver_write(d, REG_RING_EIR(0x2000), 1);
+	assert_int_equal(driver_read(d, REG_RING_EIR(0x2000)) & 1, 1);
+	driver_write(d, REG_RING_EMR(0x2000), UINT32_MAX);
+	driver_write(d, REG_RING_EIR(0x2000), 1);
+	assert_int_equal(driver_read(d, REG_RING_EIR(0x2000)), 0);
+	assert_true(driver_quiet(d, GPU_RCS));
+	recovers(d);
+	assert_int_equal(driver_read(d, REG_RING_ESR(0x2000)), 0);
+}
+
+static void a_bad_address_shows_in_the_fault_register(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	const uint32_t dw[] = { MI_SDI_GGTT, 0xfee00000, 0, 1 };
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit(d, &ctx, dw, 4);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	wait_fault(d, GPU_FAULT_ADDRESS);
+	assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG), 1);
+	assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA0), 0xfee00);
+	assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA1), 0x10); /* by the GGTT */
+	driver_write(d, REG_GEN8_RING_FAULT_REG, 0);
+	assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG), 0);
+	assert_true(driver_quiet(d, GPU_RCS));
+	recovers(d);
+}
+
+static void submit_bad(struct driver *d, struct driver_context *ctx, enum gpu_fault_kind kind)
+{
+	driver_submit(d, ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, ctx->id);
+	wait_fault(d, kind);
+	recovers(d);
+}
+
+static void an_image_nowhere(void **state)
+{
+	struct driver *d = *state;
+
+	driver_elsp(d, GPU_RCS, 0x20ull << 32 | 0xfff00000u | 0x19, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	wait_fault(d, GPU_FAULT_CONTEXT);
+	recovers(d);
+}
+
+static void an_image_that_is_no_program(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, 1, 0x7a000004);
+	submit_bad(d, &ctx, GPU_FAULT_CONTEXT);
+}
+
+static void an_image_whose_block_leaves_the_page(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	for (unsigned int at = 0x80; at < 1000; at++)
+		driver_context_set(d, &ctx, at, MI_NOOP);
+	driver_context_set(d, &ctx, 1000, 0x110010ff);
+	submit_bad(d, &ctx, GPU_FAULT_CONTEXT);
+}
+
+static void an_image_without_a_tail(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, CTX_RING_TAIL - 1, 0x2600);
+	submit_bad(d, &ctx, GPU_FAULT_CONTEXT);
+}
+
+static void an_addressing_mode_there_is_not(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	ctx.desc &= ~0x18ull;
+	submit_bad(d, &ctx, GPU_FAULT_CONTEXT);
+}
+
+static void a_ring_that_is_off(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, CTX_RING_CTL, 0);
+	submit_bad(d, &ctx, GPU_FAULT_RING);
+}
+
+static void a_head_outside_the_ring(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, CTX_RING_HEAD, 0x2000);
+	submit_bad(d, &ctx, GPU_FAULT_RING);
+}
+
+static void an_empty_port_is_no_submission(void **state)
+{
+	struct driver *d = *state;
+
+	driver_elsp(d, GPU_RCS, 0, 0);
+	driver_elsp(d, GPU_RCS, 0, 0x20ull << 32 | 0x19);
+	assert_true(driver_quiet(d, GPU_RCS));
+	recovers(d);
+}
+
+static void no_status_page_is_survived(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_write(d, REG_RING_HWS_PGA(0x2000), 0xffe00000);
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_wait_result(d, 0, 1);
+	assert_int_equal(driver_read(d, REG_RING_CONTEXT_STATUS_BUF(0x2000)), IDLE_TO_ACTIVE);
+}
+
+static void commands_cannot_reach_guarded_registers(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_lri(d, &ctx, REG_GEN6_GDRST, 2);
+	emit_lri(d, &ctx, REG_RING_ELSP(0x2000), 2);
+	emit_lri(d, &ctx, REG_PVINFO_G2V_NOTIFY, 5);
+	emit_lri(d, &ctx, 0xfffffffc, 5);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	run_alone(d, &ctx);
+	assert_int_equal(driver_result(d, 0), 1);
+	assert_int_equal(driver_read(d, REG_PVINFO_G2V_NOTIFY), 0);
+}
+
+static void work_outlives_a_changing_memory_map(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_batch(d, &ctx);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	for (int i = 0; i < 50; i++) {
+		guest_quiesce(&d->g.guest);
+		guest_resume(&d->g.guest);
+	}
+	test_guest_write32(&d->g, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+}
+
+static void images_and_status_pages_behind_messages(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	guest_quiesce(&d->g.guest);
+	d->g.message_to = d->g.bytes;
+	guest_resume(&d->g.guest);
+	run_alone(d, &ctx);
+	assert_int_equal(driver_result(d, 0), 1);
+	assert_int_equal(driver_context_get(d, &ctx, CTX_RING_HEAD), ctx.tail);
+}
+
+#define with_driver(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_driver(every_engine_stores_and_completes),
+		with_driver(status_buffer_is_in_registers_too),
+		with_driver(the_buffer_wraps_after_six),
+		with_driver(two_contexts_run_in_order),
+		with_driver(a_long_context_is_announced_by_interrupt),
+		with_driver(lite_restore_extends_a_running_context),
+		with_driver(preemption_resumes_inside_the_batch),
+		with_driver(registers_travel_with_their_context),
+		with_driver(a_new_context_may_start_from_a_saved_image),
+		with_driver(context_time_grows),
+		with_driver(four_page_directories),
+		with_driver(reset_frees_a_hung_engine),
+		with_driver(reset_of_one_engine_leaves_the_others),
+		with_driver(full_reset_stops_all),
+		with_driver(stop_ring_holds_and_lets_go),
+		with_driver(function_level_reset),
+		with_driver(an_unknown_command_raises_the_error_interrupt),
+		with_driver(a_bad_address_shows_in_the_fault_register),
+		with_driver(an_image_nowhere),
+		with_driver(an_image_that_is_no_program),
+		with_driver(an_image_whose_block_leaves_the_page),
+		with_driver(an_image_without_a_tail),
+		with_driver(an_addressing_mode_there_is_not),
+		with_driver(a_ring_that_is_off),
+		with_driver(a_head_outside_the_ring),
+		with_driver(an_empty_port_is_no_submission),
+		with_driver(no_status_page_is_survived),
+		with_driver(commands_cannot_reach_guarded_registers),
+		with_driver(work_outlives_a_changing_memory_map),
+		with_driver(images_and_status_pages_behind_messages),
+	};
+
+	return cmocka_run_group_tests_name("execlist", tests, NULL, NULL);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest of arrays; any thread, like real memory. */
+#include "test_guest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+static struct test_guest *to_test_guest(struct guest *guest)
+{
+	return container_of(guest, struct test_guest, guest);
+}
+
+static int ram_read(struct guest *guest, gpa_t at, void *buf, size_t len)
+{
+	struct test_guest *g = to_test_guest(guest);
+
+	if (!range_fits(at.v, len, g->bytes))
+		return -EFAULT;
+	memcpy(buf, g->ram + at.v, len);
+	return 0;
+}
+
+static int ram_write(struct guest *guest, gpa_t at, const void *buf, size_t len)
+{
+	struct test_guest *g = to_test_guest(guest);
+
+	if (!range_fits(at.v, len, g->bytes))
+		return -EFAULT;
+	memcpy(g->ram + at.v, buf, len);
+	return 0;
+}
+
+static void *ram_map(struct guest *guest, gpa_t at, unsigned int access, size_t *len)
+{
+	struct test_guest *g = to_test_guest(guest);
+
+	if (at.v >= g->bytes || (at.v >= g->message_from && at.v < g->message_to))
+		return NULL;
+	*len = g->bytes - at.v;
+	return g->ram + at.v;
+}
+
+static const struct guest_ops ram_ops = {
+	.read = ram_read,
+	.write = ram_write,
+	.map = ram_map,
+};
+
+int test_guest_init(struct test_guest *g, size_t bytes)
+{
+	*g = (struct test_guest){ .bytes = bytes, .next_page = PAGE_BYTES };
+	g->ram = aligned_alloc(PAGE_BYTES, bytes);
+	if (!g->ram)
+		return -ENOMEM;
+	memset(g->ram, 0, bytes);
+	guest_init(&g->guest, &ram_ops);
+	return 0;
+}
+
+void test_guest_fini(struct test_guest *g)
+{
+	guest_fini(&g->guest);
+	free(g->ram);
+}
+
+gpa_t test_guest_alloc(struct test_guest *g, unsigned int count)
+{
+	gpa_t page = gpa(g->next_page);
+
+	g->next_page += count * PAGE_BYTES;
+	assert(g->next_page <= g->bytes);
+	return page;
+}
+
+void *test_guest_at(struct test_guest *g, gpa_t at)
+{
+	return g->ram + at.v;
+}
+
+uint32_t test_guest_read32(struct test_guest *g, gpa_t at)
+{
+	return __atomic_load_n((uint32_t *)test_guest_at(g, at), __ATOMIC_ACQUIRE);
+}
+
+void test_guest_write32(struct test_guest *g, gpa_t at, uint32_t value)
+{
+	__atomic_store_n((uint32_t *)test_guest_at(g, at), value, __ATOMIC_RELEASE);
+}
+
+void test_guest_write64(struct test_guest *g, gpa_t at, uint64_t value)
+{
+	__atomic_store_n((uint64_t *)test_guest_at(g, at), value, __ATOMIC_RELEASE);
+}
