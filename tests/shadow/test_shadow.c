@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GGTT and PPGTT walks over a guest of 4 MiB, of which one page is read-only, one stretch is
+ * reached by messages only, and nothing lies beyond.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shadow/shadow.h"
+
+#define GUEST_BYTES  (4u << 20)
+#define READ_ONLY_AT 0x3000u
+#define MESSAGE_AT   0x200000u /* to 0x210000: no host mapping */
+#define MESSAGE_END  0x210000u
+
+#define PML4 0x10000u
+#define PDP  0x11000u
+#define PD   0x12000u
+#define PT   0x13000u
+
+#define P  1u
+#define RW 2u
+
+static uint8_t *ram;
+static struct guest guest;
+static struct shadow_ppgtt ppgtt;
+
+static int ram_read(struct guest *g, gpa_t at, void *buf, size_t len)
+{
+	if (at.v + len > GUEST_BYTES)
+		return -EFAULT;
+	memcpy(buf, ram + at.v, len);
+	return 0;
+}
+
+static int ram_write(struct guest *g, gpa_t at, const void *buf, size_t len)
+{
+	if (at.v + len > GUEST_BYTES || (at.v & ~(uint64_t)0xfff) == READ_ONLY_AT)
+		return -EFAULT;
+	memcpy(ram + at.v, buf, len);
+	return 0;
+}
+
+static void *ram_map(struct guest *g, gpa_t at, unsigned int access, size_t *len)
+{
+	if (at.v >= GUEST_BYTES || (at.v >= MESSAGE_AT && at.v < MESSAGE_END))
+		return NULL;
+	if ((access & GUEST_WRITE) && (at.v & ~(uint64_t)0xfff) == READ_ONLY_AT)
+		return NULL;
+	*len = GUEST_BYTES - at.v;
+	return ram + at.v;
+}
+
+static const struct guest_ops ram_ops = { .read = ram_read, .write = ram_write, .map = ram_map };
+
+static void entry(uint32_t table, unsigned int index, uint64_t value)
+{
+	memcpy(ram + table + index * 8, &value, sizeof(value));
+}
+
+static int set_up(void **state)
+{
+	ram = calloc(1, GUEST_BYTES);
+	guest_init(&guest, &ram_ops);
+	entry(PML4, 0, PDP | P | RW);
+	entry(PML4, 511, PDP | P | RW);
+	entry(PDP, 0, PD | P | RW);
+	entry(PDP, 511, PD | P | RW);
+	entry(PD, 0, PT | P | RW);
+	entry(PT, 0, 0x5000 | P | RW);
+	entry(PT, 1, 0x6000 | P);
+	entry(PT, 2, READ_ONLY_AT | P | RW);
+	entry(PT, 3, MESSAGE_AT | P | RW);
+	entry(PT, 4, 0x40000000 | P | RW); /* beyond the guest */
+	entry(PT, 5, 0x5000);		   /* not present */
+	shadow_ppgtt_init(&ppgtt, &guest);
+	shadow_ppgtt_load(&ppgtt, gpa(PML4));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	guest_fini(&guest);
+	free(ram);
+	return 0;
+}
+
+static int translate(uint64_t at, unsigned int access, struct gpu_page *page)
+{
+	return ppgtt.as.ops->translate(&ppgtt.as, gma(at), access, page);
+}
+
+static void small_pages(void **state)
+{
+	struct gpu_page page;
+
+	assert_int_equal(translate(0, GPU_READ | GPU_WRITE, &page), 0);
+	assert_ptr_equal(page.host, ram + 0x5000);
+	assert_true(page.writable);
+	assert_int_equal(translate(0x1000, GPU_READ, &page), 0);
+	assert_ptr_equal(page.host, ram + 0x6000);
+	assert_false(page.writable);
+	assert_int_equal(translate(0x1000, GPU_WRITE, &page), -EFAULT);
+	assert_int_equal(translate(0x5000, GPU_READ, &page), -EFAULT);
+}
+
+static void read_only_guest_memory(void **state)
+{
+	struct gpu_page page;
+
+	assert_int_equal(translate(0x2000, GPU_READ, &page), 0);
+	assert_ptr_equal(page.host, ram + READ_ONLY_AT);
+	assert_false(page.writable);
+	assert_int_equal(translate(0x2000, GPU_WRITE, &page), -EFAULT);
+}
+
+static void memory_reached_by_messages(void **state)
+{
+	struct gpu_page page;
+	uint32_t value = 0x12345678, back = 0;
+
+	assert_int_equal(translate(0x3000, GPU_WRITE, &page), 0);
+	assert_null(page.host);
+	assert_int_equal(ppgtt.as.ops->write(&ppgtt.as, gma(0x3010), &value, 4), 0);
+	assert_memory_equal(ram + MESSAGE_AT + 0x10, &value, 4);
+	assert_int_equal(ppgtt.as.ops->read(&ppgtt.as, gma(0x3010), &back, 4), 0);
+	assert_int_equal(back, value);
+}
+
+static void addresses_outside_the_guest_fault(void **state)
+{
+	struct gpu_page page;
+	uint8_t byte;
+
+	assert_int_equal(translate(0x4000, GPU_READ, &page), -EFAULT);
+	assert_int_equal(ppgtt.as.ops->read(&ppgtt.as, gma(0x4000), &byte, 1), -EFAULT);
+	entry(PD, 1, 0x7ffffffff000 | P | RW); /* a table beyond the guest */
+	assert_int_equal(translate(0x200000, GPU_READ, &page), -EFAULT);
+	entry(PML4, 1, ~0ull);
+	assert_int_equal(translate(1ull << 39, GPU_READ, &page), -EFAULT);
+}
+
+static void pages_of_2m_and_1g(void **state)
+{
+	struct shadow_walk walk;
+
+	entry(PD, 2, 0x200000 | P | RW | 0x80);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0x400000 + 0x12345), &walk), 0);
+	assert_int_equal(walk.page_bytes, 2u << 20);
+	assert_int_equal(walk.gpa.v, 0x212000);
+	entry(PDP, 1, 0x40000000 | P | RW | 0x80);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0x40000000 + 0x7654321), &walk), 0);
+	assert_int_equal(walk.page_bytes, 1u << 30);
+	assert_int_equal(walk.gpa.v, 0x47654000);
+}
+
+static void pages_of_64k_use_every_16th_entry(void **state)
+{
+	struct shadow_walk walk;
+
+	entry(PD, 0, PT | P | RW | (1u << 11));
+	entry(PT, 16, 0x30000 | P | RW);
+	entry(PT, 17, 0xdead000 | P | RW); /* the hardware does not look here */
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0x11008), &walk), 0);
+	assert_int_equal(walk.page_bytes, 64u << 10);
+	assert_int_equal(walk.gpa.v, 0x31000);
+}
+
+static void permissions_are_those_of_every_level(void **state)
+{
+	struct shadow_walk walk;
+
+	entry(PDP, 0, PD | P);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0), &walk), 0);
+	assert_false(walk.writable);
+}
+
+static void top_of_the_48_bit_space(void **state)
+{
+	struct shadow_walk walk;
+
+	entry(PD, 511, PT | P | RW);
+	entry(PT, 511, 0x7000 | P | RW);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0xfffffffff000), &walk), 0);
+	assert_int_equal(walk.gpa.v, 0x7000);
+}
+
+static void a_changed_map_makes_it_stale_once(void **state)
+{
+	assert_false(ppgtt.as.ops->stale(&ppgtt.as));
+	guest_quiesce(&guest);
+	guest_resume(&guest);
+	assert_true(ppgtt.as.ops->stale(&ppgtt.as));
+	assert_false(ppgtt.as.ops->stale(&ppgtt.as));
+}
+
+static void another_thread_makes_it_stale_once(void **state)
+{
+	assert_false(ppgtt.as.ops->stale(&ppgtt.as));
+	shadow_ppgtt_invalidate(&ppgtt);
+	assert_true(ppgtt.as.ops->stale(&ppgtt.as));
+	assert_false(ppgtt.as.ops->stale(&ppgtt.as));
+}
+
+static void four_page_directories(void **state)
+{
+	const gpa_t pdp[4] = { gpa(0x40000000), gpa(PD), gpa(0), gpa(PD) };
+	struct shadow_walk walk;
+
+	shadow_ppgtt_load_legacy(&ppgtt, pdp);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0x40000123), &walk), 0);
+	assert_int_equal(walk.gpa.v, 0x5000);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0xc0001000), &walk), 0);
+	assert_int_equal(walk.gpa.v, 0x6000);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0), &walk), -EFAULT);
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0x80000000), &walk), -EFAULT);
+	shadow_ppgtt_load(&ppgtt, gpa(PML4));
+	assert_int_equal(shadow_ppgtt_walk(&ppgtt, gma(0), &walk), 0);
+}
+
+static void global_gtt(void **state)
+{
+	static _Atomic uint64_t ptes[8];
+	static struct shadow_ggtt ggtt;
+	struct gpu_page page;
+
+	ptes[0] = 0x5000 | P;
+	ptes[1] = 0x5000;
+	ptes[2] = 0x80000000 | P;
+	shadow_ggtt_init(&ggtt, &guest, ptes, 8);
+	assert_int_equal(ggtt.as.ops->translate(&ggtt.as, gma(0), GPU_WRITE, &page), 0);
+	assert_ptr_equal(page.host, ram + 0x5000);
+	assert_int_equal(ggtt.as.ops->translate(&ggtt.as, gma(0x1000), GPU_READ, &page), -EFAULT);
+	assert_int_equal(ggtt.as.ops->translate(&ggtt.as, gma(0x2000), GPU_READ, &page), -EFAULT);
+	assert_int_equal(ggtt.as.ops->translate(&ggtt.as, gma(0x8000), GPU_READ, &page), -EFAULT);
+	assert_int_equal(ggtt.as.ops->translate(&ggtt.as, gma(~0ull << 12), GPU_READ, &page),
+			 -EFAULT);
+}
+
+/* Whatever the tables hold, a walk ends, and ends inside the guest or in a fault. */
+static void random_tables_never_escape(void **state)
+{
+	unsigned int seed = 1;
+
+	for (uint32_t i = 0; i < GUEST_BYTES / 8; i++) {
+		uint64_t v = ((uint64_t)rand_r(&seed) << 20) ^ (uint64_t)rand_r(&seed);
+
+		v = (v & (rand_r(&seed) & 1 ? 0x3fffff : ~0ull)) | (rand_r(&seed) & 3 ? P : 0);
+		memcpy(ram + (size_t)i * 8, &v, 8);
+	}
+	for (int i = 0; i < 200000; i++) {
+		uint64_t at = ((uint64_t)rand_r(&seed) << 24 ^ (uint64_t)rand_r(&seed)) << 12;
+		struct gpu_page page = { 0 };
+
+		if (translate(at & 0xfffffffff000, GPU_READ, &page) || !page.host)
+			continue;
+		assert_in_range((uintptr_t)page.host, (uintptr_t)ram,
+				(uintptr_t)ram + GUEST_BYTES - PAGE_BYTES);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(small_pages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(read_only_guest_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(memory_reached_by_messages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(addresses_outside_the_guest_fault, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(pages_of_2m_and_1g, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pages_of_64k_use_every_16th_entry, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(permissions_are_those_of_every_level, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(top_of_the_48_bit_space, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_changed_map_makes_it_stale_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(another_thread_makes_it_stale_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(four_page_directories, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(global_gtt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(random_tables_never_escape, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("shadow/shadow", tests, NULL, NULL);
+}
