@@ -89,7 +89,7 @@ static uint32_t wrpll_khz(struct vgpu *v, unsigned int pll)
 			   (uint64_t)((cfgcr1 >> 9) & 0x7fff) * DPLL_REF_KHZ / 0x8000;
 	uint32_t divider = 5 * p_of[(cfgcr2 >> 2) & 7] * k_of[(cfgcr2 >> 5) & 3] * MAX(q, 1u);
 
-	return (uint32_t)(dco_khz / divider);
+	return (uint32_t)((dco_khz + divider / 2) / divider);
 }
 
 int vgpu_display_pipe_port(struct vgpu *v, unsigned int pipe)
