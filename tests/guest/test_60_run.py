@@ -21,7 +21,8 @@ class Run(Suite):
             self.dir / "run.log", os.environ)
 
     def teardown(self):
-        self.process.stop()
+        if hasattr(self, "process"):
+            self.process.stop()
 
     def logs(self):
         return [self.dir / "run.log"]

@@ -23,8 +23,8 @@ ANYWHERE = [
 OWN = re.compile(r"i915|\[drm|drm:|drm_|fbcon|snd_hda.*i915|0000:00:02\.0|0000:00:03\.0")
 COMPLAINT = re.compile(
     r"\*ERROR\*|error|warn|fail|timed? ?out|time-out|mismatch|unclaimed|invalid|unexpected|"
-    r"not zero|stuck|spurious|wedged|hang|reset(ting)? |lost|underrun|cannot|can't|could not|unable|"
-    r"bad |corrupt|unsupported|fence expiration|tainted|missing", re.I)
+    r"not zero|stuck|spurious|wedged|\bhang|\breset(ting)? |\blost|underrun|cannot|can't|could not|unable|"
+    r"\bbad |corrupt|unsupported|fence expiration|tainted|missing", re.I)
 FORGIVEN = [
     (r"firmware: failed to load i915/|Direct firmware load for i915/", "optional firmware that is not installed"),
     (r"firmware: failed to load regulatory", "wireless rules, nothing of ours"),
