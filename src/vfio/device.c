@@ -59,6 +59,11 @@ void vfio_device_destroy(struct vfio_device *device)
 {
 	if (!device)
 		return;
+	if (device->config.ops->destroy) {
+		guest_remote_hold(device->guest);
+		device->config.ops->destroy(device->config.opaque);
+		guest_remote_unhold(device->guest);
+	}
 	vfio_irqs_fini(device);
 	guest_remote_destroy(device->guest);
 	free(device);

@@ -85,12 +85,38 @@ static void reset(void *opaque)
 		plain_engine_reset(plain->engine);
 }
 
+static void plain_free(struct plain_device *plain)
+{
+	plain_engine_destroy(plain->engine);
+	for (unsigned int i = 0; i < VFIO_MAX_REGIONS; i++) {
+		struct plain_region *region = &plain->regions[i];
+
+		if (region->bytes) {
+			if (region->sigbus >= 0)
+				guest_sigbus_remove(region->sigbus);
+			munmap(region->bytes, region->map_bytes);
+		}
+		for (unsigned int j = 0; j < region->own_fd_count; j++)
+			close(region->own_fds[j]);
+		if (region->fd >= 0)
+			close(region->fd);
+	}
+	plain_unload(plain);
+	free(plain);
+}
+
+static void destroy(void *opaque)
+{
+	plain_free(opaque);
+}
+
 static const struct vfio_device_ops plain_ops = {
 	.region_read = region_read,
 	.region_write = region_write,
 	.config_read = config_read,
 	.config_write = config_write,
 	.reset = reset,
+	.destroy = destroy,
 };
 
 /* ---- The memory of a region
@@ -223,25 +249,6 @@ static int make_io_fds(struct vfio_region_config *config, struct plain_region *r
 /* ---- Life
  * ------------------------------------------------------------------------------------------ */
 
-static void plain_free(struct plain_device *plain)
-{
-	for (unsigned int i = 0; i < VFIO_MAX_REGIONS; i++) {
-		struct plain_region *region = &plain->regions[i];
-
-		if (region->bytes) {
-			if (region->sigbus >= 0)
-				guest_sigbus_remove(region->sigbus);
-			munmap(region->bytes, region->map_bytes);
-		}
-		for (unsigned int j = 0; j < region->own_fd_count; j++)
-			close(region->own_fds[j]);
-		if (region->fd >= 0)
-			close(region->fd);
-	}
-	plain_unload(plain);
-	free(plain);
-}
-
 static int check_bells(const struct plain_device *plain)
 {
 	for (unsigned int i = 0; i < plain->doorbell_count; i++) {
@@ -289,21 +296,11 @@ int vfio_plain_create(const char *path, struct vfio_device **device)
 	int err = plain_load(path, plain);
 	if (!err)
 		err = plain_make(plain);
-	if (err) {
+	if (err && plain->vfio)
 		vfio_device_destroy(plain->vfio);
+	else if (err)
 		plain_free(plain);
-		return err;
-	}
-	*device = plain->vfio;
-	return 0;
-}
-
-void vfio_plain_destroy(struct vfio_device *device)
-{
-	if (!device)
-		return;
-	struct plain_device *plain = vfio_device_config(device)->opaque;
-	plain_engine_destroy(plain->engine);
-	vfio_device_destroy(device);
-	plain_free(plain);
+	if (!err)
+		*device = plain->vfio;
+	return err;
 }

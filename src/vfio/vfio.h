@@ -102,6 +102,8 @@ struct vfio_device_ops {
 	 * no reader is in the guest; must not enter it.
 	 */
 	void (*dma_changed)(void *opaque);
+	/* The VFIO device is being destroyed: nothing will be called after this. */
+	void (*destroy)(void *opaque);
 };
 
 #define VFIO_DEFAULT_DMA_MAPS  65535u
@@ -234,9 +236,9 @@ void vfio_device_reset(struct vfio_device *device);
 
 /*
  * A PCI device described by a JSON file (docs/vfio-user.md) whose regions hold what was written to
- * them.  -errno, with a log line that names the key and what is wrong with it.
+ * them; vfio_device_destroy() ends it.  -errno, with a log line that names the key and what is
+ * wrong with it.
  */
 int vfio_plain_create(const char *path, struct vfio_device **device);
-void vfio_plain_destroy(struct vfio_device *device);
 
 #endif

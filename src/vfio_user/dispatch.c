@@ -45,10 +45,11 @@ static int handle_version(struct vfu_server *server, const struct vfu_message *m
 
 	if (!err)
 		err = vfu_version_parse(message->payload, message->bytes, &peer);
-	if (!err && peer.twin_socket)
-		err = open_twin(server, reply);
 	if (err)
 		return err;
+	/* Without a twin everything goes over the one socket, as with a client that offers none. */
+	if (peer.twin_socket && open_twin(server, reply))
+		peer.twin_socket = false;
 	server->peer = peer;
 	server->negotiated = true;
 	reply->bytes = vfu_version_answer(&peer, vfio_device_config(server->device)->max_dma_maps,
