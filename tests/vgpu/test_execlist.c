@@ -412,7 +412,6 @@ static void function_level_reset(void **state)
 {
 	struct driver *d = *state;
 	struct driver_context ctx;
-	struct driver again;
 	uint64_t pte = 1;
 
 	make_endless(d);
@@ -426,12 +425,10 @@ static void function_level_reset(void **state)
 	assert_int_equal(driver_read(d, REG_PVINFO_VERSION), 1);
 	assert_int_equal(driver_read(d, REG_GEN8_GT_IMR(0)), UINT32_MAX);
 	/* And the driver binds again. */
-	again = *d;
-	driver_start(&again);
-	driver_context_init(&again, &ctx, GPU_RCS, 0x20);
-	driver_emit_seqno(&again, &ctx, 0, 3);
-	run_alone(&again, &ctx);
-	d->g = again.g;
+	driver_start(d);
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(d, &ctx, 0, 3);
+	run_alone(d, &ctx);
 }
 
 /* ---- Faults ---- */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Several vCPUs at one vGPU at once: registers, submissions, resets, changes of the memory map.
+ * Meant for the thread sanitizer and the lock order's checks; without them it shows that nothing
+ * hangs and that the device works afterwards.
+ */
+#include "driver.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "vgpu/engine.h"
+#include "vgpu_regs_gen.h"
+
+#define RUN_NS (400 * NSEC_PER_MSEC)
+
+struct vcpu {
+	pthread_t thread;
+	struct driver *d;
+	void (*act)(struct vcpu *cpu, uint32_t random);
+	uint32_t seed;
+	enum gpu_engine engine;
+	struct driver_context ctx;
+};
+
+static _Atomic bool ending;
+
+static uint32_t next_random(struct vcpu *cpu)
+{
+	cpu->seed = cpu->seed * 1664525u + 1013904223u;
+	return cpu->seed >> 4;
+}
+
+static void *vcpu_thread(void *opaque)
+{
+	struct vcpu *cpu = opaque;
+
+	while (!atomic_load(&ending))
+		cpu->act(cpu, next_random(cpu));
+	return NULL;
+}
+
+static void submit(struct vcpu *cpu, uint32_t r)
+{
+	driver_elsp(cpu->d, cpu->engine, cpu->ctx.desc | (r & DESC_FORCE_RESTORE),
+		    r & 8 ? cpu->ctx.desc : 0);
+	if (r % 64 == 0)
+		sched_yield();
+}
+
+static void reset(struct vcpu *cpu, uint32_t r)
+{
+	struct timespec ts = { .tv_nsec = 200000 };
+	uint32_t base = gpu_engine_base(cpu->engine);
+
+	driver_write(cpu->d, REG_RING_MI_MODE(base), 0x01000100);
+	driver_write(cpu->d, REG_RING_RESET_CTL(base), 0x00010001);
+	driver_write(cpu->d, REG_GEN6_GDRST, r & 0x1f);
+	driver_write(cpu->d, REG_RING_RESET_CTL(base), 0x00010000);
+	driver_write(cpu->d, REG_RING_HWS_PGA(base),
+		     (uint32_t)cpu->d->engines[cpu->engine].hwsp_gma.v);
+	driver_write(cpu->d, REG_RING_CONTEXT_STATUS_PTR(base), 0xffff0505);
+	nanosleep(&ts, NULL);
+}
+
+static void look(struct vcpu *cpu, uint32_t r)
+{
+	static const uint32_t regs[] = {
+		REG_GEN8_MASTER_IRQ,	 REG_RING_HEAD(0x2000),
+		REG_RING_ACTHD(0x22000), REG_RING_IPEHR(0x2000),
+		REG_RING_GPR(0x2000),	 REG_RING_EXECLIST_STATUS_LO(0x1a000),
+		REG_RING_MI_MODE(0x2000)
+	};
+	struct vgpu_stats stats;
+
+	driver_read(cpu->d, regs[r % ARRAY_SIZE(regs)]);
+	driver_handle_irq(cpu->d, r & 3);
+	driver_write(cpu->d, REG_GFX_FLSH_CNTL_GEN6, 1);
+	driver_write(cpu->d, REG_GEN8_TLB_INVALIDATE(0), 1);
+	if (r % 16 == 0)
+		vgpu_stats(cpu->d->v, &stats);
+}
+
+static void remap(struct vcpu *cpu, uint32_t r)
+{
+	struct timespec ts = { .tv_nsec = 100000 };
+
+	guest_quiesce(&cpu->d->g.guest);
+	guest_resume(&cpu->d->g.guest);
+	nanosleep(&ts, NULL);
+}
+
+static void start(struct vcpu *cpu, struct driver *d, void (*act)(struct vcpu *, uint32_t),
+		  enum gpu_engine engine, uint32_t seed)
+{
+	*cpu = (struct vcpu){ .d = d, .act = act, .engine = engine, .seed = seed };
+	driver_context_init(d, &cpu->ctx, engine, 0x20 * (1 + seed));
+	driver_emit_seqno(d, &cpu->ctx, seed, seed);
+	driver_context_set(d, &cpu->ctx, CTX_RING_TAIL, cpu->ctx.tail);
+}
+
+static void vcpus_at_once(void **state)
+{
+	struct driver d;
+	struct vcpu cpu[7];
+	const struct timespec ts = { .tv_nsec = RUN_NS };
+
+	driver_open(&d, true);
+	driver_start(&d);
+	start(&cpu[0], &d, submit, GPU_RCS, 1);
+	start(&cpu[1], &d, submit, GPU_BCS, 2);
+	start(&cpu[2], &d, submit, GPU_VECS, 3);
+	start(&cpu[3], &d, reset, GPU_RCS, 4);
+	start(&cpu[4], &d, reset, GPU_BCS, 5);
+	start(&cpu[5], &d, look, GPU_RCS, 6);
+	start(&cpu[6], &d, remap, GPU_RCS, 7);
+	atomic_store(&ending, false);
+	for (size_t i = 0; i < ARRAY_SIZE(cpu); i++)
+		pthread_create(&cpu[i].thread, NULL, vcpu_thread, &cpu[i]);
+	nanosleep(&ts, NULL);
+	atomic_store(&ending, true);
+	for (size_t i = 0; i < ARRAY_SIZE(cpu); i++)
+		pthread_join(cpu[i].thread, NULL);
+
+	/* And all is well afterwards. */
+	vgpu_reset(d.v);
+	driver_start(&d);
+	for_each_engine(engine) {
+		struct driver_context ctx;
+
+		driver_context_init(&d, &ctx, engine, 0x400);
+		driver_emit_seqno(&d, &ctx, engine, 0x1000);
+		driver_submit(&d, &ctx, NULL, 0);
+		driver_expect_event(&d, engine, CSB_IDLE_ACTIVE, 0x400);
+		driver_expect_event(&d, engine, CSB_COMPLETE | CSB_ACTIVE_IDLE, 0x400);
+		assert_int_equal(driver_result(&d, engine), 0x1000);
+	}
+	driver_close(&d);
+}
+
+/* The device goes away while an endless batch runs and a submission waits. */
+static void destroyed_while_busy(void **state)
+{
+	struct driver d;
+	struct driver_context ctx;
+	const uint32_t loop[] = { MI_BBS_PPGTT, 0x1000, 0, MI_NOOP };
+
+	for (int i = 0; i < 20; i++) {
+		gpa_t page;
+
+		driver_open(&d, true);
+		driver_start(&d);
+		page = test_guest_alloc(&d.g, 1);
+		memcpy(test_guest_at(&d.g, page), loop, sizeof(loop));
+		driver_ppgtt_map(&d, 0x1000, page);
+		driver_context_init(&d, &ctx, GPU_RCS, 0x20);
+		driver_emit(&d, &ctx, loop, ARRAY_SIZE(loop));
+		driver_submit(&d, &ctx, NULL, 0);
+		if (i & 1)
+			driver_expect_event(&d, GPU_RCS, CSB_IDLE_ACTIVE, 0x20);
+		driver_submit(&d, &ctx, NULL, 0);
+		driver_close(&d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(vcpus_at_once),
+		cmocka_unit_test(destroyed_while_busy),
+	};
+
+	return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
+}
