@@ -173,8 +173,12 @@ static int start_vnc(struct serve *serve)
 
 static int limit_syscalls(struct serve *serve)
 {
-	int err = serve->options.sandbox ? sandbox_limit_syscalls() : 0;
+	int err = 0;
 
+	if (serve->options.sandbox) {
+		json_object_seed(0); /* from a file, which it could not open at first use */
+		err = sandbox_limit_syscalls();
+	}
 	if (err == -ENOTSUP) {
 		log_debug("no system call filter in a sanitizer build");
 		return 0;

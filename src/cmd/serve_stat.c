@@ -82,13 +82,22 @@ static json_t *display_tree(struct serve *serve, const struct vgpu_stats *v)
 	return pipes;
 }
 
+/* Members' names; gpu_fault_name() is for people. */
+static const char *const fault_keys[GPU_FAULT_KINDS] = {
+	[GPU_FAULT_OPCODE] = "opcode",	 [GPU_FAULT_LENGTH] = "length",
+	[GPU_FAULT_ADDRESS] = "address", [GPU_FAULT_ALIGNMENT] = "alignment",
+	[GPU_FAULT_NESTING] = "nesting", [GPU_FAULT_RING] = "ring",
+	[GPU_FAULT_CONTEXT] = "context",
+};
+
+_Static_assert(GPU_FAULT_KINDS == GPU_FAULT_CONTEXT + 1, "each kind of fault has a key");
+
 static json_t *faults_tree(const struct vgpu_stats *v)
 {
 	json_t *faults = json_object();
 
 	for (unsigned int kind = GPU_FAULT_NONE + 1; kind < GPU_FAULT_KINDS; kind++)
-		json_object_set_new(faults, gpu_fault_name((enum gpu_fault_kind)kind),
-				    count(v->faults[kind]));
+		json_object_set_new(faults, fault_keys[kind], count(v->faults[kind]));
 	return faults;
 }
 
@@ -96,11 +105,11 @@ static json_t *last_fault_tree(const struct gpu_fault *f)
 {
 	if (f->kind == GPU_FAULT_NONE)
 		return json_null();
-	return json_pack("{s:s, s:s, s:o, s:s, s:b, s:o, s:o, s:o}", "kind",
-			 gpu_fault_name(f->kind), "engine", gpu_engine_name(f->engine),
-			 "context_id", count(f->context_id), "space", f->ppgtt ? "ppgtt" : "ggtt",
-			 "write", (int)f->write, "command_at", hex(f->command_at), "address",
-			 hex(f->address), "header", hex(f->header));
+	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:o, s:o}", "kind",
+			 fault_keys[f->kind], "text", gpu_fault_name(f->kind), "engine",
+			 gpu_engine_name(f->engine), "context_id", count(f->context_id), "space",
+			 f->ppgtt ? "ppgtt" : "ggtt", "write", (int)f->write, "command_at",
+			 hex(f->command_at), "address", hex(f->address), "header", hex(f->header));
 }
 
 static json_t *memory_tree(const struct vfio_stats *d)

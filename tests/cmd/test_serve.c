@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -190,6 +192,37 @@ static void region_write(int fd, uint32_t region, uint64_t offset, uint32_t valu
 	assert_int_equal(exchange(fd, VFU_REGION_WRITE, &message, sizeof(message.access) + 4,
 				  &reply, sizeof(reply)),
 			 0);
+}
+
+/* Maps @bytes of @file at @addr into the device, its descriptor riding on the message. */
+static void dma_map(int fd, int file, uint64_t addr, uint64_t bytes)
+{
+	struct {
+		struct vfu_header header;
+		struct vfu_dma_map map;
+	} message = {
+		.header = { .command = VFU_DMA_MAP, .bytes = sizeof(message) },
+		.map = { .argsz = sizeof(message.map), .flags = 3, .addr = addr, .bytes = bytes },
+	};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { &message, sizeof(message) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	struct vfu_header reply;
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cmsg), &file, sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), sizeof(message));
+	assert_int_equal(recv(fd, &reply, sizeof(reply), 0), sizeof(reply));
+	assert_int_equal(reply.error, 0);
 }
 
 /* ---- Fixture ------------------------------------------------------------------------------- */
@@ -387,6 +420,54 @@ static void the_sandbox_is_closed(void **state)
 	end(pid);
 }
 
+/* In the sandbox too, memory that its owner takes away reads as zeros. */
+static void truncated_memory_is_survived(void **state)
+{
+	pid_t pid = serve("serve --socket %/vfio --name one --log error");
+	int fd = dial("vfio"), memory = memfd_create("guest", MFD_CLOEXEC);
+	uint32_t word = 0x600d;
+
+	say_version(fd);
+	assert_int_equal(ftruncate(memory, 0x10000), 0);
+	assert_int_equal(pwrite(memory, &word, sizeof(word), 0x3000), sizeof(word));
+	dma_map(fd, memory, 0, 0x10000);
+	region_write(fd, 0, 0x800000, 0x3001); /* GGTT entry 0: the guest's page 3 */
+	region_write(fd, 0, 0x800004, 0);
+	assert_int_equal(region_read(fd, 2, 0, 4), 0x600d);
+	assert_int_equal(ftruncate(memory, 0), 0);
+	assert_int_equal(region_read(fd, 2, 0, 4), 0);
+	region_write(fd, 2, 0, 1);
+	assert_int_equal(region_read(fd, 7, 0, 4), 0x19128086);
+	close(memory);
+	close(fd);
+	end(pid);
+}
+
+/* The VNC server's threads live in the sandbox as well. */
+static void vnc_viewers_are_greeted(void **state)
+{
+	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log warn");
+	json_t *tree = run_json("list --json");
+	json_t *ports = json_object_get(json_array_get(tree, 0), "vnc_ports");
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)json_integer_value(json_array_get(ports, 0))),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	char text[12];
+
+	json_decref(tree);
+	for (int i = 0; i < 3; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+		assert_int_equal(recv(fd, text, sizeof(text), MSG_WAITALL), sizeof(text));
+		assert_memory_equal(text, "RFB 003.008\n", sizeof(text));
+		close(fd);
+	}
+	end(pid);
+}
+
 /* One connected socket, inherited: when its client goes, so does the server. */
 static void a_connection_may_be_inherited(void **state)
 {
@@ -540,6 +621,8 @@ int main(int argc, char **argv)
 		in_folder(monitors_are_shown_and_changed),
 		in_folder(render_only_has_no_display),
 		in_folder(the_sandbox_is_closed),
+		in_folder(truncated_memory_is_survived),
+		in_folder(vnc_viewers_are_greeted),
 		in_folder(a_connection_may_be_inherited),
 		in_folder(bad_command_lines_are_refused),
 		in_folder(what_cannot_be_done_is_told),
