@@ -207,7 +207,7 @@ static void every_boundary_is_a_place_to_leave(void **state)
 static uint32_t random_header(enum gpu_engine engine)
 {
 	const struct gpu_command *command = &gpu_commands[below(gpu_command_count)];
-	uint32_t bits = random32() & random32();
+	uint32_t bits = random32();
 
 	if (below(20) == 0)
 		return random32();

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fuzz/fuzz.h"
 #include "gpu/gpu.h"
 #include "scan/scan.h"
 
@@ -15,8 +16,6 @@
 #define RING	   0x1000u
 #define RING_BYTES 0x1000u
 #define BATCH	   0x4000u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct space {
 	struct gpu_as as;
@@ -140,6 +139,8 @@ static void run(const uint8_t *data, size_t size, uint8_t choice)
 	for (int slice = 0; slice < 3; slice++)
 		gpu->ops->run(gpu, workload.engine, clock_now_ns() + 50 * NSEC_PER_USEC);
 	gpu->ops->end(gpu, workload.engine);
+	FUZZ_CHECK(workload.cs.head < RING_BYTES && !(workload.cs.head & 3));
+	FUZZ_CHECK(workload.cs.bb_valid[0] || !workload.cs.bb_valid[1]);
 	gpu_destroy(gpu);
 }
 
@@ -159,7 +160,7 @@ static void decode(const uint8_t *data, size_t size, uint8_t choice)
 		return;
 	size = MIN(size, sizeof(dwords));
 	memcpy(dwords, data, size);
-	scan_decode(out, dwords, size / 4, &options);
+	FUZZ_CHECK(scan_decode(out, dwords, size / 4, &options) <= (int)(size / 4));
 	fclose(out);
 	free(text);
 }
