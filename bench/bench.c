@@ -52,7 +52,8 @@ double bench_percentile_us(struct bench_samples *samples, unsigned int percent)
 	if (!samples->count)
 		return 0;
 	qsort(samples->ns, samples->count, sizeof(*samples->ns), compare);
-	return (double)samples->ns[(samples->count - 1) * percent / 100] / 1000;
+	size_t at = (samples->count - 1) * percent / 100;
+	return (double)samples->ns[at] / 1000;
 }
 
 void bench_table_head(void)
