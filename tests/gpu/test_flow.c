@@ -294,6 +294,22 @@ static void batch_may_end_at_the_last_dword_of_its_page(void **state)
 	rig_destroy(rig);
 }
 
+/* What a batch writes 512 bytes ahead of itself takes effect. */
+static void batch_writes_into_itself(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+	uint32_t target = RIG_BATCH + 16 + 512;
+
+	rig_user_batch(rig);
+	EMIT(rig, STORE_USER(target + 12, 99));
+	while (rig->at < target)
+		emit(rig, MI_NOOP);
+	EMIT(rig, STORE_USER(RIG_DATA, 1));
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 99);
+	rig_destroy(rig);
+}
+
 static void conditional_end(void **state)
 {
 	static const struct {
@@ -568,6 +584,7 @@ int main(void)
 		cmocka_unit_test(predicated_batch_start),
 		cmocka_unit_test(unmapped_batch_faults),
 		cmocka_unit_test(batch_may_end_at_the_last_dword_of_its_page),
+		cmocka_unit_test(batch_writes_into_itself),
 		cmocka_unit_test(conditional_end),
 		cmocka_unit_test(context_batches_run_before_the_ring),
 		cmocka_unit_test(batch_from_a_context_batch_faults),

@@ -19,10 +19,14 @@
 #include "gpu/cs/cmd_table.h"
 #include "gpu/mem/mem.h"
 
-/* Holds the longest command that is executed (MI_STORE_DATA_IMM: 1025 dwords) and a page more. */
-#define CS_WINDOW_DWORDS      2560u
-/* The first copy after a jump; then up to the end of the page.  Short batches stay cheap. */
+/* Holds the longest command that is executed (MI_STORE_DATA_IMM: 1025 dwords) and what follows. */
+#define CS_WINDOW_DWORDS      1280u
+/*
+ * The first copy after a jump, and the later ones.  Not more: a batch may write into itself as
+ * near as 512 bytes ahead, which is how far hardware fetches in advance (Mesa: cs_prefetch_size).
+ */
 #define CS_FIRST_FETCH_DWORDS 64u
+#define CS_FETCH_DWORDS	      128u
 /* Commands between two looks at the clock and at the owner's wish. */
 #define CS_CHECK_COMMANDS     64
 

@@ -108,7 +108,7 @@ static bool append(struct cs *cs, uint32_t held, gma_t *fault_at)
 			dwords * 4ul, fault_at) < 0)
 		return false;
 	cs->filled += dwords;
-	cs->fetch_dwords = (uint32_t)PAGE_BYTES / 4;
+	cs->fetch_dwords = CS_FETCH_DWORDS;
 	cs_count(&cs->bytes_fetched, dwords * 4ull);
 	return true;
 }
