@@ -62,6 +62,7 @@ if CC=clang build "ASan and UBSan" build-asan -Db_sanitize=address,undefined -Df
 	$sanitizers; then
 	run step "static analysis" --quiet --limit 900 -- scripts/analyse.py build-asan
 	run meson "tests under ASan and UBSan" build-asan --slow 4
+	run step "fuzz targets, 10 s each" --limit 300 -- scripts/fuzz.sh 10
 fi
 if build "TSan" build-tsan -Db_sanitize=thread $sanitizers; then
 	run meson "tests under TSan" build-tsan --slow 6 --no-suite no-tsan

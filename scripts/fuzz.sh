@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs the fuzz targets one after the other, each for a while, from the corpora of fuzz/corpus/.
+#
+#   scripts/fuzz.sh [-b BUILD] [SECONDS [TARGET...]]     10 s of each; BUILD: build-asan/
+#
+# What they find new is kept in out/fuzz/TARGET/ and used the next time; an input that breaks
+# something is left as out/fuzz/TARGET-crash-... and the run fails.
+set -eu
+cd "$(dirname "$0")/.."
+build=build-asan
+if [ "${1:-}" = -b ]; then
+	build=$2
+	shift 2
+fi
+seconds=${1:-10}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- $(cd "$build/fuzz" && find . -maxdepth 1 -name 'fuzz-*' -type f |
+	sed 's|^./fuzz-||' | sort)
+[ $# -gt 0 ] || {
+	echo "error: $build/fuzz has no targets: CC=clang meson setup $build -Dfuzz=true" \
+		"-Db_sanitize=address,undefined -Db_lundef=false -Ddebug_checks=true" >&2
+	exit 1
+}
+
+export UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1
+passed=0 failed=0
+for target; do
+	corpus=fuzz/corpus/$(echo "$target" | tr - _)
+	[ -d "$corpus" ] || corpus=fuzz/corpus/$target
+	found=out/fuzz/$target
+	mkdir -p "$found"
+	echo "fuzz: $target for $seconds s ..."
+	if "$build/fuzz/fuzz-$target" -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
+		-artifact_prefix="out/fuzz/$target-" "$found" $([ ! -d "$corpus" ] || echo "$corpus") \
+		>"out/fuzz/$target.log" 2>&1; then
+		sed -n 's/^stat::number_of_executed_units: */    inputs: /p' "out/fuzz/$target.log"
+		passed=$((passed + 1))
+	else
+		tail -40 "out/fuzz/$target.log"
+		echo "FAIL $target: see out/fuzz/$target.log"
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
