@@ -76,6 +76,8 @@ static void client_reg_write(struct gpu_client *client, enum gpu_engine engine, 
 
 	assert_int_equal(offset & 3, 0);
 	rig->register_writes++;
+	rig->last_register = offset;
+	rig->last_value = value;
 	if (offset / 4 < ARRAY_SIZE(rig->registers))
 		rig->registers[offset / 4] = value;
 }

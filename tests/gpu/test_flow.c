@@ -364,6 +364,42 @@ static void context_batches_run_before_the_ring(void **state)
 	rig_destroy(rig);
 }
 
+/* A context restore and a request as i915 6.1 writes them for the render engine. */
+static void request_as_i915_writes_it(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+	struct gpu_stats stats;
+
+	rig->registers[0x7014 / 4] = 0;
+	rig_batch(rig, &rig->ggtt, RIG_BATCH);
+	EMIT(rig, 0x04000000, 0x12400002, 0xb118, RIG_DATA + 0x100, 0);
+	EMIT(rig, 0x11000001, 0xb118, 0x40600000, PIPE_CONTROL, 0x00100020, 0, 0, 0, 0);
+	EMIT(rig, 0x14c00002, 0xb118, RIG_DATA + 0x100, 0);
+	EMIT(rig, PIPE_CONTROL, 0x08304000, 0xd0, 0, 0, 0);
+	EMIT(rig, 0x11000005, 0x7014, 0x10000000, 0x2088, 0x20002, 0x2090, 0x10001000, 0x04000001);
+	rig->workload.indirect_ctx = gma(RIG_BATCH);
+	rig->workload.indirect_ctx_bytes = 48 * 4;
+	rig_user_batch(rig);
+	EMIT(rig, STORE_USER(RIG_DATA, 0x77), MI_BATCH_BUFFER_END);
+	rig_ring(rig);
+	EMIT(rig, 0x10400002, RIG_DATA, 0, 1, 0, 0x02800000); /* initial breadcrumb */
+	EMIT(rig, PIPE_CONTROL, 0, 0, 0, 0, 0, PIPE_CONTROL, 0x00344c1c, 0xd0, 0, 0, 0);
+	EMIT(rig, 0x04000000, 0x18800101, RIG_BATCH, 0, 0x04000001, 0);
+	EMIT(rig, PIPE_CONTROL, 0x00001021, 0, 0, 0, 0);
+	EMIT(rig, PIPE_CONTROL, 0x01104080, RIG_DATA, 0, 2, 0);
+	EMIT(rig, 0x01000000, 0x04000001, 0x02800000, 0);
+	rig_run_clean(rig);
+	assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 2);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 0x77);
+	assert_int_equal(rig->interrupt_count, 1);
+	assert_int_equal(rig->data_at_interrupt, 2);
+	assert_int_equal(rig->registers[0x7014 / 4], 0x10000000);
+	rig->gpu->ops->stats(rig->gpu, &stats);
+	assert_int_equal(stats.not_executed[GPU_RCS], 0);
+	assert_int_equal(stats.batches[GPU_RCS], 1);
+	rig_destroy(rig);
+}
+
 static void batch_from_a_context_batch_faults(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -587,6 +623,7 @@ int main(void)
 		cmocka_unit_test(batch_writes_into_itself),
 		cmocka_unit_test(conditional_end),
 		cmocka_unit_test(context_batches_run_before_the_ring),
+		cmocka_unit_test(request_as_i915_writes_it),
 		cmocka_unit_test(batch_from_a_context_batch_faults),
 		cmocka_unit_test(resumes_in_the_middle_of_batches),
 		cmocka_unit_test(second_level_without_first_faults),

@@ -736,13 +736,21 @@ static void harmless_commands_pass(void **state)
 
 static void display_flip_writes_the_plane(void **state)
 {
-	struct rig *rig = rig_create(GPU_RCS);
+	static const struct {
+		uint32_t select, surf;
+	} planes[] = { { 0, 0x7019c }, { 2, 0x7219c }, { 5, 0x7129c }, { 9, 0x7239c } };
 
-	EMIT(rig, 0x0a000001 | 5u << 8, 0x40 << 6, 0x123000);
-	rig_run_clean(rig);
-	/* Beyond the registers the rig keeps; what counts is that two were written. */
-	assert_int_equal(rig->register_writes, 2);
-	rig_destroy(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(planes); i++) {
+		struct rig *rig = rig_create(GPU_RCS);
+
+		EMIT(rig, 0x0a000001 | planes[i].select << 8, 0x40 << 6, 0x123001);
+		rig_run_clean(rig);
+		/* Stride first: the surface arms the flip. */
+		assert_int_equal(rig->register_writes, 2);
+		assert_int_equal(rig->last_register, planes[i].surf);
+		assert_int_equal(rig->last_value, 0x123000);
+		rig_destroy(rig);
+	}
 }
 
 int main(void)
