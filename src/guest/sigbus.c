@@ -31,7 +31,6 @@ static _Atomic uint32_t ranges_used; /* all entries in use are below */
 static _Atomic uint64_t faults;
 static pthread_mutex_t ranges_mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t first_free; /* no entry below is free; guarded by ranges_mutex */
-static bool installed;
 static struct sigaction previous;
 
 static bool cover(uintptr_t start, size_t bytes)
@@ -78,20 +77,25 @@ static void handle_sigbus(int signum, siginfo_t *info, void *context)
 	}
 }
 
+/*
+ * Looks each time: a library or a test framework may have put a handler of its own in the place of
+ * ours since.  That one is then what we pass on to.
+ */
 static int install(void)
 {
-	struct sigaction action = {
+	struct sigaction ours = {
 		.sa_sigaction = handle_sigbus,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
 	};
+	struct sigaction current;
 
-	if (installed)
-		return 0;
-	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, &action, &previous))
+	if (sigaction(SIGBUS, NULL, &current))
 		return -errno;
-	installed = true;
-	return 0;
+	if ((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == handle_sigbus)
+		return 0;
+	previous = current;
+	sigemptyset(&ours.sa_mask);
+	return sigaction(SIGBUS, &ours, NULL) ? -errno : 0;
 }
 
 static int publish(uintptr_t start, size_t bytes, size_t page_bytes)
