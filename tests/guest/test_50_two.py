@@ -14,7 +14,7 @@ class TwoAtOnce(Suite):
         self.vms = [Guest(f"two-{n}", [vgpu.socket]).start()
                     for n, vgpu in enumerate(self.vgpus)]
         for vm in self.vms:
-            vm.wait_login(200)
+            vm.wait_login(400)
             install_inside(vm)
 
     def teardown(self):
@@ -41,7 +41,7 @@ class TwoAtOnce(Suite):
             def same(vm=vm, vgpu=vgpu):
                 rows = vm.console()
                 return rows_lit(vgpu.screenshot(), rows) == rows_written(rows)
-            wait_for(f"the console of {vm.name}", 20, same, 0.5)
+            wait_for(f"the console of {vm.name}", 60, same, 0.5)
 
     @limit(120)
     def test_both_work_at_once(self):

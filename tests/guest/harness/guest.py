@@ -11,7 +11,7 @@ from .jsonsock import Agent, Qmp
 from .proc import Process, wait_for
 
 COMMAND_LINE = "console=tty0 console=ttyS0"
-BOOT_TIMEOUT = 180
+BOOT_TIMEOUT = 300	# 11 s on a machine with two cores to itself
 
 
 class Guest:

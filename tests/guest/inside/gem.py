@@ -57,8 +57,8 @@ class Gpu:
         return buffer.raw
 
     def submit(self, handle, engine, context=0, address=PINNED):
-        # 64-bit capable, pinned at `address`, written by the GPU
-        entry = struct.pack("<IIQQQQQQ", handle, 0, 0, 0, address, 0x1c, 0, 0)
+        # 64-bit capable, pinned at `address`; a batch may not be named as written to
+        entry = struct.pack("<IIQQQQQQ", handle, 0, 0, 0, address, 0x18, 0, 0)
         buffer = ctypes.create_string_buffer(entry, len(entry))
         self.ioctl(i915(0x29, 64, 1), "<QIIIIIIQQQQ", ctypes.addressof(buffer), 1, 0, 0, 0, 0, 0,
                    0, ENGINES[engine], context, 0)
