@@ -26,13 +26,15 @@ struct run {
 	struct run_options options;
 	struct words serve_words, qemu_words;
 	sigset_t signals;
-	pid_t serve, qemu; /* 0: not running */
+	char socket[PATH_MAX]; /* the vGPU's, in the runtime folder */
+	pid_t serve, qemu;     /* 0: not running */
 	int serve_status, qemu_status;
+	bool vgpu_lost; /* it ended before QEMU did */
 };
 
 /* ---- The two command lines ----------------------------------------------------------------- */
 
-static int make_serve_words(struct run *run, char *socket, size_t size)
+static int make_serve_words(struct run *run)
 {
 	const struct run_options *o = &run->options;
 	struct runtime_dir dir;
@@ -41,7 +43,7 @@ static int make_serve_words(struct run *run, char *socket, size_t size)
 	int err = runtime_dir_open(&dir, !o->dry_run);
 
 	if (!err)
-		err = runtime_dir_socket(&dir, o->name, ".vfio", socket, size);
+		err = runtime_dir_socket(&dir, o->name, ".vfio", run->socket, sizeof(run->socket));
 	runtime_dir_close(&dir);
 	if (err)
 		return err;
@@ -49,7 +51,7 @@ static int make_serve_words(struct run *run, char *socket, size_t size)
 	words_add(&run->serve_words, "%s", len > 0 ? self : "mediant");
 	words_add(&run->serve_words, "serve");
 	words_add(&run->serve_words, "--socket");
-	words_add(&run->serve_words, "%s", socket);
+	words_add(&run->serve_words, "%s", run->socket);
 	words_add(&run->serve_words, "--name");
 	words_add(&run->serve_words, "%s", o->name);
 	for (size_t i = 0; i < o->serve.count; i++)
@@ -73,14 +75,14 @@ static enum run_accel choose_accel(const struct run_options *o, const char *qemu
 /* A dry run shows a command line even where there is no QEMU to run it. */
 static int make_words(struct run *run)
 {
-	char socket[PATH_MAX], qemu[PATH_MAX];
-	int err = make_serve_words(run, socket, sizeof(socket));
+	char qemu[PATH_MAX];
+	int err = make_serve_words(run);
 
 	if (!err)
 		err = run_qemu_find(&run->options, qemu);
 	if (err && !(err == -ENOENT && run->options.dry_run))
 		return err;
-	run_qemu_words(&run->options, qemu, choose_accel(&run->options, qemu), socket,
+	run_qemu_words(&run->options, qemu, choose_accel(&run->options, qemu), run->socket,
 		       &run->qemu_words);
 	if (!run->serve_words.failed && !run->qemu_words.failed)
 		return 0;
@@ -140,6 +142,7 @@ static void reap(struct run *run)
 		run->serve = 0;
 		if (run->qemu) { /* it would go on with a device that answers all-ones */
 			log_error("the vGPU ended before QEMU did; ending QEMU");
+			run->vgpu_lost = true;
 			kill(run->qemu, SIGTERM);
 		}
 	}
@@ -178,6 +181,17 @@ static void block_signals(struct run *run)
 	sigprocmask(SIG_BLOCK, &run->signals, NULL);
 }
 
+/* A vGPU that ends as it should removes its sockets itself. */
+static void remove_leftovers(const struct run *run)
+{
+	struct runtime_dir dir;
+
+	if (runtime_dir_open(&dir, false) || dir.fd < 0)
+		return;
+	runtime_dir_remove_stale(&dir, run->socket);
+	runtime_dir_close(&dir);
+}
+
 static int run_both(struct run *run)
 {
 	int status = CMD_FAILED;
@@ -185,10 +199,11 @@ static int run_both(struct run *run)
 	block_signals(run);
 	if (!start_serve(run) && !start_qemu(run)) {
 		wait_for_qemu(run);
-		status = exit_status(run->qemu_status);
+		status = run->vgpu_lost ? CMD_FAILED : exit_status(run->qemu_status);
 	}
 	if (run->serve)
 		process_end(run->serve, GRACE_NS);
+	remove_leftovers(run);
 	return status;
 }
 
