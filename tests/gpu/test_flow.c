@@ -280,6 +280,24 @@ static void unmapped_batch_faults(void **state)
 	rig_destroy(rig);
 }
 
+static void command_into_an_unmapped_page_faults(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+
+	rig->ppgtt.flags[(RIG_BATCH >> 12) + 1] = PAGE_ABSENT;
+	rig_batch(rig, &rig->ppgtt, RIG_BATCH + 4096 - 8);
+	EMIT(rig, STORE_USER(RIG_DATA, 1));
+	rig_ring(rig);
+	EMIT(rig, MI_BATCH_BUFFER_START | MI_BATCH_PPGTT, RIG_BATCH + 4096 - 8, 0);
+	assert_int_equal(rig_run(rig), GPU_RUN_FAULT);
+	assert_int_equal(rig->fault.kind, GPU_FAULT_ADDRESS);
+	assert_int_equal(rig->fault.address, RIG_BATCH + 4096);
+	assert_int_equal(rig->fault.command_at, RIG_BATCH + 4096 - 8);
+	assert_int_equal(rig->fault.header, MI_STORE_DATA_IMM);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 0);
+	rig_destroy(rig);
+}
+
 static void batch_may_end_at_the_last_dword_of_its_page(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -619,6 +637,7 @@ int main(void)
 		cmocka_unit_test(user_batch_cannot_become_privileged),
 		cmocka_unit_test(predicated_batch_start),
 		cmocka_unit_test(unmapped_batch_faults),
+		cmocka_unit_test(command_into_an_unmapped_page_faults),
 		cmocka_unit_test(batch_may_end_at_the_last_dword_of_its_page),
 		cmocka_unit_test(batch_writes_into_itself),
 		cmocka_unit_test(conditional_end),
