@@ -453,6 +453,31 @@ static void resumes_in_the_middle_of_batches(void **state)
 	rig_destroy(rig);
 }
 
+/* A context that was preempted while MI_SET_PREDICATE made its commands no-ops. */
+static void predication_spares_context_batches(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+
+	rig_batch(rig, &rig->ggtt, RIG_BATCH);
+	EMIT(rig, STORE(RIG_DATA, 1));
+	rig->workload.indirect_ctx = gma(RIG_BATCH);
+	rig->workload.indirect_ctx_bytes = 16;
+	rig_batch(rig, &rig->ggtt, RIG_BATCH + 0x100);
+	EMIT(rig, STORE(RIG_DATA + 4, 1), MI_BATCH_BUFFER_END);
+	rig->workload.per_ctx = gma(RIG_BATCH + 0x100);
+	rig_user_batch(rig);
+	EMIT(rig, STORE_USER(RIG_DATA, 1), MI_BATCH_BUFFER_END);
+	rig->workload.cs.bb_valid[0] = rig->workload.cs.bb_ppgtt[0] = true;
+	rig->workload.cs.bb_head[0] = RIG_BATCH;
+	rig->workload.cs.set_predicate = 15;
+	rig_ring(rig);
+	EMIT(rig, MI_NOOP);
+	rig_run_clean(rig);
+	assert_int_equal(peek64(&rig->ggtt, RIG_DATA), 0x100000001);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 0);
+	rig_destroy(rig);
+}
+
 static void second_level_without_first_faults(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -645,6 +670,7 @@ int main(void)
 		cmocka_unit_test(request_as_i915_writes_it),
 		cmocka_unit_test(batch_from_a_context_batch_faults),
 		cmocka_unit_test(resumes_in_the_middle_of_batches),
+		cmocka_unit_test(predication_spares_context_batches),
 		cmocka_unit_test(second_level_without_first_faults),
 		cmocka_unit_test(semaphore_waits_and_goes_on),
 		cmocka_unit_test(semaphore_compares),
