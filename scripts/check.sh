@@ -11,6 +11,7 @@
 set -u
 cd "$(dirname "$0")/.."
 exec </dev/null
+trap 'exit 130' INT TERM
 
 quick=
 case ${1:-} in

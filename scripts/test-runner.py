@@ -47,29 +47,56 @@ def record(entry):
         out.write(json.dumps(entry) + "\n")
 
 
-def group_alive(child):
-    """True when a process of the group of @child runs; the dead that nobody buried do not count."""
+RUNNING = set()  # children of ours, for a signal to end
+
+
+def processes():
+    """(pid, parent, group, start time) of all that run; the dead that nobody buried do not."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(group) == child.pid and state not in "ZX":
-            return True
-    return False
+        if fields[0] not in "ZX":
+            yield int(stat.parent.name), int(fields[1]), int(fields[2]), fields[19]
+
+
+def group_alive(child):
+    return any(group == child.pid for _, _, group, _ in processes())
+
+
+def family(child):
+    """{pid: start time} of @child's group and of all that descend from it, in any group."""
+    table, found = list(processes()), {}
+    pids = {child.pid}
+    while True:
+        more = {pid: start for pid, parent, group, start in table
+                if (parent in pids or group == child.pid) and pid not in found}
+        if not more:
+            return found
+        found.update(more)
+        pids |= set(more)
 
 
 def end_group(child):
-    """Ends the process group of @child: politely, then not."""
-    for kind, tenths in ((signal.SIGTERM, 50), (signal.SIGKILL, 20)):
-        try:
-            os.killpg(child.pid, kind)
-        except ProcessLookupError:
+    """Ends @child and what it started: politely, then not."""
+    members = family(child)
+    try:
+        os.killpg(child.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    left = members
+    for _ in range(50):
+        running = {pid: start for pid, _, _, start in processes()}
+        left = [pid for pid, start in members.items() if running.get(pid) == start]
+        if not left:
             return
-        for _ in range(tenths):
-            if not group_alive(child):
-                return
-            time.sleep(0.1)
+        time.sleep(0.1)
+    for pid in left:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def left_behind(child):
@@ -80,6 +107,14 @@ def left_behind(child):
         time.sleep(0.05)
     end_group(child)
     return True
+
+
+def interrupted(signum, frame):
+    """Ctrl-C or a polite end: what we started has sessions of its own, and ends with us."""
+    for child in list(RUNNING):
+        end_group(child)
+    print(f"\ninterrupted by {signal.Signals(signum).name}", flush=True)
+    os._exit(128 + signum)
 
 
 def copy_lines(source, out, echo):
@@ -97,6 +132,7 @@ def run(command, log, limit, env=None, cwd=None, echo=None):
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, env=env, cwd=cwd, text=True,
                                  errors="replace", start_new_session=True)
+        RUNNING.add(child)
         reader = threading.Thread(target=copy_lines, args=(child.stdout, out, echo), daemon=True)
         reader.start()
         try:
@@ -110,9 +146,7 @@ def run(command, log, limit, env=None, cwd=None, echo=None):
             status = None
             end_group(child)
             child.wait()
-        except KeyboardInterrupt:
-            end_group(child)
-            raise
+        RUNNING.discard(child)
         reader.join(5)
         if reader.is_alive():
             remark = remark or "left a process behind that holds its output"
@@ -359,6 +393,8 @@ def main():
         jobs.add_parser(name).set_defaults(job=job)
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interrupted)
     return args.job(args)
 
 

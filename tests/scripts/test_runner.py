@@ -3,6 +3,8 @@
 """Tests of scripts/test-runner.py: who counts, who is ended, who is told apart from a pass."""
 import importlib.util
 import pathlib
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -53,6 +55,11 @@ class Run(unittest.TestCase):
         self.assertIn("time limit", remark)
         self.assertTrue(dead(int(text)))
 
+    def test_one_in_a_session_of_its_own_is_ended_too(self):
+        _, _, remark, text = self.run_it("setsid sleep 1000 & echo $!; sleep 1000", limit=0.3)
+        self.assertIn("time limit", remark)
+        self.assertTrue(dead(int(text)))
+
     def test_one_deaf_to_sigterm_is_ended_too(self):
         _, _, remark, _ = self.run_it("trap '' TERM; while :; do sleep 0.1; done", limit=0.3)
         self.assertIn("time limit", remark)
@@ -64,6 +71,19 @@ class Run(unittest.TestCase):
 
     def test_a_signal_is_named(self):
         self.assertEqual(self.run_it("kill -SEGV $$")[2], "ended by SIGSEGV")
+
+
+class Interrupt(unittest.TestCase):
+    def test_a_signal_ends_what_was_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            child = subprocess.Popen([sys.executable, SCRIPTS / "test-runner.py", "step", "x", "--",
+                                      "sh", "-c", "echo pid $$; sleep 1000"], cwd=folder,
+                                     stdout=subprocess.PIPE, text=True)
+            pid = next(int(line.split()[1]) for line in child.stdout if "pid" in line)
+            child.terminate()
+            child.communicate(timeout=20)
+            self.assertEqual(child.returncode, 128 + signal.SIGTERM)
+            self.assertTrue(dead(pid))
 
 
 class Count(unittest.TestCase):
