@@ -42,13 +42,13 @@ struct vgpu_engine {
 	bool irq_due;	       /* status entries were written, their interrupt was not yet sent */
 	uint32_t tail;	       /* of the ring, as of the last lite restore */
 	bool hung;	       /* met a fault: nothing more until a reset */
-	unsigned int csb_next; /* slot of the next entry */
 	struct vgpu_context context;
 	struct gpu_workload workload;
 	struct shadow_ggtt ggtt;
 	struct shadow_ppgtt ppgtt;
 
-	/* Peeked at by register reads on other threads. */
+	/* Peeked at by registers on other threads. */
+	_Atomic unsigned int csb_next; /* slot of the next entry */
 	_Atomic bool active;
 	_Atomic uint32_t running_id; /* descriptor's high dword */
 };
@@ -66,9 +66,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault);
 /* Translations cached by the engines are not to be trusted any longer; any thread. */
 void vgpu_engines_invalidate(struct vgpu *v);
 
-/* execlist.c: four dwords make a submission.  Under vgpu->lock. */
-void vgpu_execlist_write(struct vgpu_engine *e, uint32_t value);
-/* Takes the submission that waits, if there is one.  The lane; takes the lock. */
+/* execlist.c: takes the submission that waits, if there is one.  The lane; takes the lock. */
 bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair);
 /* Looks without taking. */
 bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair);

@@ -101,7 +101,7 @@ static void hwsp_store(struct vgpu_engine *e, uint32_t at, uint64_t value, size_
 void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t context_id)
 {
 	struct vgpu *v = e->vgpu;
-	unsigned int slot = e->csb_next;
+	unsigned int slot = atomic_load_explicit(&e->csb_next, memory_order_relaxed);
 	uint32_t ptr = REG_RING_CONTEXT_STATUS_PTR(e->base);
 	uint32_t entry = REG_RING_CONTEXT_STATUS_BUF(e->base) + 8 * slot;
 
@@ -110,7 +110,7 @@ void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t contex
 	hwsp_store(e, HWSP_CSB + 8 * slot, (uint64_t)context_id << 32 | status, sizeof(uint64_t));
 	vgpu_vreg_set(v, ptr, (vgpu_vreg(v, ptr) & ~CSB_WRITE_PTR_MASK) | slot);
 	hwsp_store(e, HWSP_CSB_WRITE_PTR, slot, sizeof(uint32_t));
-	e->csb_next = (slot + 1) % CSB_ENTRIES;
+	atomic_store_explicit(&e->csb_next, (slot + 1) % CSB_ENTRIES, memory_order_relaxed);
 	e->irq_due = true;
 	TRACE(vgpu_csb, e->id, status, context_id, slot);
 }
@@ -135,8 +135,8 @@ void vgpu_write_ring_csb_ptr(struct vgpu *v, uint32_t offset, uint32_t value)
 	uint32_t mask = value >> 16;
 
 	vgpu_vreg_set(v, offset, (vgpu_vreg(v, offset) & ~mask) | (value & mask));
-	if (mask & CSB_WRITE_PTR_MASK && !atomic_load(&e->active))
-		e->csb_next = ((value & CSB_WRITE_PTR_MASK) + 1) % CSB_ENTRIES;
+	if ((mask & CSB_WRITE_PTR_MASK) && !atomic_load(&e->active))
+		atomic_store(&e->csb_next, ((value & CSB_WRITE_PTR_MASK) + 1) % CSB_ENTRIES);
 }
 
 void vgpu_execlist_reset(struct vgpu_engine *e)
@@ -146,7 +146,7 @@ void vgpu_execlist_reset(struct vgpu_engine *e)
 	atomic_store(&e->has_pending, false);
 	e->port = (struct vgpu_elsp){ { 0, 0 } };
 	e->irq_due = false;
-	e->csb_next = 0;
+	atomic_store(&e->csb_next, 0);
 	/* The pointer rests on the last slot, so that the first entry goes into slot 0. */
 	vgpu_vreg_set(e->vgpu, REG_RING_CONTEXT_STATUS_PTR(e->base),
 		      (CSB_ENTRIES - 1) << 8 | (CSB_ENTRIES - 1));
