@@ -163,6 +163,14 @@ static void drop_out(struct control_client *client)
 	client->out_fd = -1;
 }
 
+static void client_close(struct control_client *client)
+{
+	loop_remove(client->server->loop, &client->source);
+	close(client->source.fd);
+	drop_out(client);
+	free(client);
+}
+
 static void client_destroy(struct control_client *client)
 {
 	struct control_server *server = client->server;
@@ -172,10 +180,7 @@ static void client_destroy(struct control_client *client)
 		link = &(*link)->next;
 	*link = client->next;
 	server->client_count--;
-	loop_remove(server->loop, &client->source);
-	close(client->source.fd);
-	drop_out(client);
-	free(client);
+	client_close(client);
 }
 
 static ssize_t send_some(struct control_client *client)
@@ -348,10 +353,14 @@ int control_server_create(struct loop *loop, int listen_fd, const struct control
 
 void control_server_destroy(struct control_server *server)
 {
+	struct control_client *next;
+
 	if (!server)
 		return;
-	while (server->clients)
-		client_destroy(server->clients);
+	for (struct control_client *client = server->clients; client; client = next) {
+		next = client->next;
+		client_close(client);
+	}
 	loop_remove(server->loop, &server->source);
 	close(server->source.fd);
 	free(server);

@@ -50,7 +50,7 @@ static int read_dump(const char *path, struct dump *dump)
 
 static int decode(const char *path, struct decode_request *request)
 {
-	struct dump dump;
+	struct dump dump = { 0 };
 	int status = read_dump(path, &dump) ? CMD_FAILED : CMD_OK;
 
 	if (!status) {

@@ -52,19 +52,26 @@ static void print_table(json_t *list)
 	}
 }
 
-static int list(bool json)
+static int find_names(char ***names)
 {
 	struct runtime_dir dir;
-	char **names = NULL;
-	json_t *found;
 	int count = runtime_dir_open(&dir, false);
 
-	if (!count) {
-		count = runtime_dir_names(&dir, &names);
-		if (count < 0)
-			log_error("cannot read %s: %s", dir.path, strerror(-count));
-		runtime_dir_close(&dir);
-	}
+	if (count < 0)
+		return count;
+	count = runtime_dir_names(&dir, names);
+	if (count < 0)
+		log_error("cannot read %s: %s", dir.path, strerror(-count));
+	runtime_dir_close(&dir);
+	return count;
+}
+
+static int list(bool json)
+{
+	char **names = NULL;
+	int count = find_names(&names);
+	json_t *found;
+
 	if (count < 0)
 		return CMD_FAILED;
 	found = ask(names, count);

@@ -638,7 +638,10 @@ static void make_qemu(const char *body)
 
 static void drop_qemu(void)
 {
-	unlink(getenv("MEDIANT_QEMU"));
+	char path[128];
+
+	sprintf(path, "%s/qemu", folder);
+	unlink(path);
 	unsetenv("MEDIANT_QEMU");
 }
 
