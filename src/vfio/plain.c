@@ -30,7 +30,11 @@ static void region_read(void *opaque, unsigned int region, uint64_t offset, void
 {
 	struct plain_device *plain = opaque;
 
+	if (plain->engine)
+		plain_engine_lock(plain->engine);
 	memcpy(buf, plain->regions[region].bytes + offset, len);
+	if (plain->engine)
+		plain_engine_unlock(plain->engine);
 }
 
 static void ring_doorbells(struct plain_device *plain, unsigned int region, uint64_t offset,
@@ -49,7 +53,11 @@ static void region_write(void *opaque, unsigned int region, uint64_t offset, con
 {
 	struct plain_device *plain = opaque;
 
+	if (plain->engine)
+		plain_engine_lock(plain->engine);
 	memcpy(plain->regions[region].bytes + offset, buf, len);
+	if (plain->engine)
+		plain_engine_unlock(plain->engine);
 	ring_doorbells(plain, region, offset, len);
 	if (plain->engine && plain->engine_at.region == region)
 		plain_engine_written(plain->engine, offset, len);

@@ -25,11 +25,22 @@ struct job {
 struct plain_engine {
 	struct plain_device *plain;
 	pthread_t thread;
-	struct lock lock; /* LOCK_LEAF: guards job, busy, leaving */
+	struct lock lock; /* LOCK_LEAF: guards the region's bytes, job, busy, leaving */
 	pthread_cond_t changed;
 	struct job job;
 	bool busy, leaving;
+	uint8_t bounce[COPY_CHUNK_BYTES]; /* the engine's thread only */
 };
+
+void plain_engine_lock(struct plain_engine *engine)
+{
+	lock_acquire(&engine->lock);
+}
+
+void plain_engine_unlock(struct plain_engine *engine)
+{
+	lock_release(&engine->lock);
+}
 
 static uint8_t *registers(struct plain_engine *engine)
 {
@@ -38,24 +49,42 @@ static uint8_t *registers(struct plain_engine *engine)
 	return engine->plain->regions[at->region].bytes + at->offset;
 }
 
+/* With the lock held. */
 static void put_status(struct plain_engine *engine, int32_t status)
 {
-	__atomic_store_n((int32_t *)(registers(engine) + 0x18), status, __ATOMIC_RELEASE);
+	memcpy(registers(engine) + 0x18, &status, sizeof(status));
 }
 
+static void copy_region(struct plain_engine *engine, const struct job *job, uint32_t at, size_t len)
+{
+	const struct plain_device *plain = engine->plain;
+	uint8_t *host = plain->regions[plain->engine_at.region].bytes + job->offset + at;
+
+	lock_acquire(&engine->lock);
+	if (job->command == COMMAND_READ)
+		memcpy(host, engine->bounce, len);
+	else
+		memcpy(engine->bounce, host, len);
+	lock_release(&engine->lock);
+}
+
+/* Guest memory may take a message and its time: never with the lock held. */
 static int copy_chunk(struct plain_engine *engine, const struct job *job, uint32_t at)
 {
 	struct guest *guest = vfio_device_guest(engine->plain->vfio);
-	uint8_t *host = engine->plain->regions[engine->plain->engine_at.region].bytes;
 	size_t len = MIN(job->bytes - at, COPY_CHUNK_BYTES);
 	int err;
 
+	if (job->command == COMMAND_WRITE)
+		copy_region(engine, job, at, len);
 	guest_enter(guest);
 	if (job->command == COMMAND_READ)
-		err = guest_read(guest, gpa(job->gpa + at), host + job->offset + at, len);
+		err = guest_read(guest, gpa(job->gpa + at), engine->bounce, len);
 	else
-		err = guest_write(guest, gpa(job->gpa + at), host + job->offset + at, len);
+		err = guest_write(guest, gpa(job->gpa + at), engine->bounce, len);
 	guest_leave(guest);
+	if (!err && job->command == COMMAND_READ)
+		copy_region(engine, job, at, len);
 	return err;
 }
 
@@ -86,11 +115,13 @@ static void *engine_main(void *opaque)
 		struct job job = engine->job;
 		lock_release(&engine->lock);
 		int err = run_job(engine, &job);
-		put_status(engine, err ? err : STATUS_DONE);
-		vfio_irq_trigger(engine->plain->vfio, fires->irq, fires->vector);
 		lock_acquire(&engine->lock);
+		put_status(engine, err ? err : STATUS_DONE);
 		engine->busy = false;
 		pthread_cond_broadcast(&engine->changed);
+		lock_release(&engine->lock);
+		vfio_irq_trigger(engine->plain->vfio, fires->irq, fires->vector);
+		lock_acquire(&engine->lock);
 	}
 	lock_release(&engine->lock);
 	return NULL;
@@ -104,11 +135,11 @@ void plain_engine_written(struct plain_engine *engine, uint64_t offset, size_t l
 
 	if (!ranges_overlap(offset, len, command_at, 1))
 		return;
+	lock_acquire(&engine->lock);
 	memcpy(&job.gpa, regs, sizeof(job.gpa));
 	memcpy(&job.offset, regs + 0x08, sizeof(job.offset));
 	memcpy(&job.bytes, regs + 0x10, sizeof(job.bytes));
 	memcpy(&job.command, regs + 0x14, sizeof(job.command));
-	lock_acquire(&engine->lock);
 	if (!engine->busy) {
 		engine->job = job;
 		engine->busy = true;

@@ -18,6 +18,9 @@
 
 int plain_engine_create(struct plain_device *plain, struct plain_engine **engine);
 void plain_engine_destroy(struct plain_engine *engine);
+/* Around every look at the region's bytes while there is an engine, which changes them too. */
+void plain_engine_lock(struct plain_engine *engine);
+void plain_engine_unlock(struct plain_engine *engine);
 /* The region was written at [@offset, @offset + @len). */
 void plain_engine_written(struct plain_engine *engine, uint64_t offset, size_t len);
 /* Waits for a copy under way to end; messages it waits for are cancelled by then. */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots of a remote VMM's memory: look-up, limits of files, changes under readers, SIGBUS. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest/guest.h"
+#include "tests/support/leaks.h"
+
+static struct guest *guest;
+
+static int setup(void **state)
+{
+	leaks_setup(state);
+	return guest_remote_create(&guest);
+}
+
+static int teardown(void **state)
+{
+	guest_remote_destroy(guest);
+	guest = NULL;
+	return leaks_teardown(state);
+}
+
+static int memory_fd(size_t bytes)
+{
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+
+	assert_true(fd >= 0 && !ftruncate(fd, (off_t)bytes));
+	return fd;
+}
+
+static int map_fd(uint64_t addr, uint64_t bytes, int fd, uint64_t offset)
+{
+	struct guest_slot_config config = {
+		.gpa = gpa(addr),
+		.bytes = bytes,
+		.access = GUEST_READ | GUEST_WRITE,
+		.backing = fd < 0 ? GUEST_BACKING_MESSAGE : GUEST_BACKING_MMAP,
+		.fd = fd,
+		.fd_offset = offset,
+	};
+
+	return guest_remote_map(guest, &config, NULL, NULL);
+}
+
+static bool present(uint64_t addr)
+{
+	size_t len;
+
+	guest_enter(guest);
+	bool there = guest_map(guest, gpa(addr), GUEST_READ, &len);
+	guest_leave(guest);
+	return there;
+}
+
+static void many_slots_in_any_order(void **state)
+{
+	enum { SLOTS = 400 };
+	int fd = memory_fd(PAGE_BYTES);
+
+	/* 7 and 400 have no common factor: every slot once, out of order, with holes between. */
+	for (uint64_t i = 0; i < SLOTS; i++)
+		assert_int_equal(map_fd((i * 7 % SLOTS) * 2 * PAGE_BYTES, PAGE_BYTES, fd, 0), 0);
+	assert_int_equal(guest_remote_slot_count(guest), SLOTS);
+	assert_int_equal(guest_remote_bytes(guest), SLOTS * PAGE_BYTES);
+	for (uint64_t page = 0; page < 2 * SLOTS; page++) {
+		assert_int_equal(present(page * PAGE_BYTES), !(page & 1));
+		assert_int_equal(present(page * PAGE_BYTES + PAGE_BYTES - 1), !(page & 1));
+	}
+	for (uint64_t i = 0; i < SLOTS; i += 2)
+		assert_int_equal(
+			guest_remote_unmap(guest, gpa(i * 2 * PAGE_BYTES), PAGE_BYTES, NULL, NULL),
+			0);
+	for (uint64_t i = 0; i < SLOTS; i++)
+		assert_int_equal(present(i * 2 * PAGE_BYTES), i & 1);
+	close(fd);
+}
+
+static void map_tells_what_follows(void **state)
+{
+	int fd = memory_fd(4 * PAGE_BYTES);
+	size_t len = 0;
+
+	assert_int_equal(map_fd(0x10000, 3 * PAGE_BYTES, fd, PAGE_BYTES), 0);
+	guest_enter(guest);
+	uint8_t *host = guest_map(guest, gpa(0x10010), GUEST_WRITE, &len);
+	assert_non_null(host);
+	assert_int_equal(len, 3 * PAGE_BYTES - 0x10);
+	memcpy(host, "here", 4);
+	guest_leave(guest);
+	char got[4];
+	assert_int_equal(pread(fd, got, 4, PAGE_BYTES + 0x10), 4);
+	assert_memory_equal(got, "here", 4);
+	close(fd);
+}
+
+static void generation_counts_changes(void **state)
+{
+	uint64_t before = guest_generation(guest);
+
+	assert_int_equal(map_fd(0, PAGE_BYTES, -1, 0), 0);
+	assert_true(guest_generation(guest) > before);
+	before = guest_generation(guest);
+	assert_int_equal(map_fd(0, PAGE_BYTES, -1, 0), 0); /* the same: no change */
+	assert_int_equal(map_fd(0, 2 * PAGE_BYTES, -1, 0), -EEXIST);
+	assert_int_equal(guest_generation(guest), before);
+	guest_remote_unmap_all(guest, NULL, NULL);
+	assert_true(guest_generation(guest) > before);
+}
+
+static void messages_need_a_transport(void **state)
+{
+	uint32_t value;
+
+	assert_int_equal(map_fd(0, PAGE_BYTES, -1, 0), 0);
+	guest_enter(guest);
+	assert_int_equal(guest_read(guest, gpa(0), &value, sizeof(value)), -EFAULT);
+	guest_leave(guest);
+}
+
+/* ---- Readers while the map changes ---- */
+
+static _Atomic bool leave;
+static _Atomic uint64_t looks;
+
+static void *reader(void *opaque)
+{
+	while (!atomic_load(&leave)) {
+		guest_enter(guest);
+		while (!guest_wanted(guest) && !atomic_load(&leave)) {
+			size_t len;
+			volatile uint8_t *host = guest_map(guest, gpa(0), GUEST_READ, &len);
+
+			if (host)
+				(void)*host;
+			atomic_fetch_add(&looks, 1);
+		}
+		guest_leave(guest);
+	}
+	return opaque;
+}
+
+static void map_changes_under_readers(void **state)
+{
+	int fd = memory_fd(PAGE_BYTES);
+	pthread_t threads[2];
+
+	atomic_store(&leave, false);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, reader, NULL), 0);
+	for (int i = 0; i < 300; i++) {
+		assert_int_equal(map_fd(0, PAGE_BYTES, fd, 0), 0);
+		assert_int_equal(guest_remote_unmap(guest, gpa(0), PAGE_BYTES, NULL, NULL), 0);
+	}
+	while (!atomic_load(&looks))
+		usleep(1000);
+	atomic_store(&leave, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	close(fd);
+}
+
+/* ---- SIGBUS ---- */
+
+static void truncated_pages_are_zeros(void **state)
+{
+	int fd = memory_fd(64 * PAGE_BYTES);
+	uint8_t byte;
+
+	assert_int_equal(map_fd(0, 64 * PAGE_BYTES, fd, 0), 0);
+	assert_int_equal(pwrite(fd, "\1", 1, 0), 1);
+	assert_int_equal(pwrite(fd, "\2", 1, 20 * PAGE_BYTES), 1);
+	assert_int_equal(ftruncate(fd, PAGE_BYTES), 0);
+	guest_enter(guest);
+	for (uint64_t page = 0; page < 64; page++) {
+		assert_int_equal(guest_read(guest, gpa(page * PAGE_BYTES), &byte, 1), 0);
+		assert_int_equal(byte, page ? 0 : 1);
+		assert_int_equal(guest_write(guest, gpa(page * PAGE_BYTES + 1), "\3", 1), 0);
+	}
+	guest_leave(guest);
+	/* The page that is left is still the VMM's. */
+	assert_int_equal(pread(fd, &byte, 1, 1), 1);
+	assert_int_equal(byte, 3);
+	/* What was laid over the others goes with the slot. */
+	assert_int_equal(ftruncate(fd, 64 * PAGE_BYTES), 0);
+	guest_remote_unmap_all(guest, NULL, NULL);
+	assert_int_equal(map_fd(0, 64 * PAGE_BYTES, fd, 0), 0);
+	assert_int_equal(pwrite(fd, "\4", 1, 20 * PAGE_BYTES), 1);
+	guest_enter(guest);
+	assert_int_equal(guest_read(guest, gpa(20 * PAGE_BYTES), &byte, 1), 0);
+	assert_int_equal(byte, 4);
+	guest_leave(guest);
+	close(fd);
+}
+
+static void *touch(void *opaque)
+{
+	for (uint64_t page = 0; page < 256; page++)
+		((volatile uint8_t *)opaque)[page * PAGE_BYTES]++;
+	return NULL;
+}
+
+static void many_threads_fault_at_once(void **state)
+{
+	int fd = memory_fd(256 * PAGE_BYTES);
+	pthread_t threads[4];
+	size_t len;
+
+	assert_int_equal(map_fd(0, 256 * PAGE_BYTES, fd, 0), 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	guest_enter(guest);
+	void *host = guest_map(guest, gpa(0), GUEST_WRITE, &len);
+	for (int i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, touch, host);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	guest_leave(guest);
+	close(fd);
+}
+
+/* A SIGBUS that is not about a slot ends the process as it would without us. */
+static void other_sigbus_kills(void **state)
+{
+	int slot = memory_fd(PAGE_BYTES), other = memory_fd(PAGE_BYTES), status;
+	pid_t child = fork();
+
+	if (!child) {
+		signal(SIGBUS, SIG_DFL);
+		if (map_fd(0, PAGE_BYTES, slot, 0))
+			_exit(1);
+		uint8_t *map = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, other, 0);
+		if (ftruncate(other, 0))
+			_exit(2);
+		_exit(*(volatile uint8_t *)map ? 3 : 4);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGBUS);
+	close(slot);
+	close(other);
+}
+
+static void sigbus_ranges_are_given_back(void **state)
+{
+	int fd = memory_fd(PAGE_BYTES);
+
+	for (int i = 0; i < 3000; i++) {
+		assert_int_equal(map_fd(0, PAGE_BYTES, fd, 0), 0);
+		guest_remote_unmap_all(guest, NULL, NULL);
+	}
+	close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(many_slots_in_any_order),	    TEST(map_tells_what_follows),
+		TEST(generation_counts_changes),    TEST(messages_need_a_transport),
+		TEST(map_changes_under_readers),    TEST(truncated_pages_are_zeros),
+		TEST(many_threads_fault_at_once),   TEST(other_sigbus_kills),
+		TEST(sigbus_ranges_are_given_back),
+	};
+
+	return cmocka_run_group_tests_name("guest memory of a remote VMM", tests, NULL, NULL);
+}
