@@ -19,17 +19,6 @@
 
 #include "base/types.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZER 1
-#endif
-#endif
-#ifndef SANITIZER
-#define SANITIZER 0
-#endif
-
 void sandbox_close_fds(int keep_fd)
 {
 	unsigned int first = STDERR_FILENO + 1;
@@ -200,7 +189,7 @@ int sandbox_limit_syscalls(void)
 	scmp_filter_ctx filter;
 	int err;
 
-	if (SANITIZER)
+	if (!SANDBOX_FILTERS)
 		return -ENOTSUP;
 	load_unwinder();
 	filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
