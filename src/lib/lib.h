@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A vGPU as a VFIO PCI device, the one public header of the layer: the glue between vgpu/, which
- * knows no VFIO, and vfio/, which knows no GPU.  It owns both, the GPU and the lane behind them, and the display timer.
+ * knows no VFIO, and vfio/, which knows no GPU.  It owns both, the GPU and the lane behind them,
+ * and the display timer.
  *
  * Owner: the thread that runs the loop; it serves the device's messages and the display timer.
  * Interrupts leave from any thread.
