@@ -30,8 +30,8 @@ uint32_t gpu_engine_base(enum gpu_engine engine);
 enum gpu_command_class {
 	GPU_COMMAND_EXEC,  /* the command streamer acts on it */
 	GPU_COMMAND_NOP,   /* known, and without effect that software could see */
-	GPU_COMMAND_STATE, /* sets state of a 3D, media or blit unit: parsed, not executed */
-	GPU_COMMAND_WORK,  /* makes one draw, compute, copy or decode: parsed, not executed */
+	GPU_COMMAND_STATE, /* sets state of a 3D or media unit: parsed, not executed */
+	GPU_COMMAND_WORK,  /* makes one draw, compute or decode: parsed, not executed */
 };
 
 /* One command, described in data/gen9.cmds.  The table is constant; any thread. */
@@ -119,6 +119,19 @@ struct gpu_cs_state {
 	uint8_t set_predicate; /* MI_SET_PREDICATE's mode, as MI_MODE keeps it; 0: none */
 };
 
+/*
+ * What the blitter knows of a context between two runs; all zeros for a new one.  Any values are
+ * safe.
+ */
+struct gpu_blt_state {
+	/* The last XY_SETUP_BLT or XY_SETUP_MONO_PATTERN_SL_BLT as it was, its clip rectangle
+	 * replaced by a later XY_SETUP_CLIP_BLT. */
+	uint32_t setup[10];
+	/* How far the blit at command_at is: whole rows, and pieces of the next one. */
+	uint32_t row, piece;
+	uint64_t command_at;
+};
+
 struct gpu_client;
 
 /* One context on one engine.  The caller keeps it alive from begin() to end(). */
@@ -133,8 +146,9 @@ struct gpu_workload {
 	gma_t status_page;  /* GGTT address of the engine's HWSP: MI_STORE_DATA_INDEX */
 	gma_t indirect_ctx; /* GGTT; indirect_ctx_bytes 0: none.  Runs before the ring */
 	uint32_t indirect_ctx_bytes;
-	gma_t per_ctx;		/* GGTT; v == 0: none */
-	struct gpu_cs_state cs; /* in: where to start; out, at end(): where it stood */
+	gma_t per_ctx;		  /* GGTT; v == 0: none */
+	struct gpu_cs_state cs;	  /* in: where to start; out, at end(): where it stood */
+	struct gpu_blt_state blt; /* in and out, the blitter engine's */
 	struct gpu_client *client;
 };
 
@@ -205,8 +219,8 @@ enum gpu_run {
 struct gpu_stats {
 	uint64_t commands[GPU_ENGINES];
 	uint64_t batches[GPU_ENGINES];
-	uint64_t not_executed[GPU_ENGINES]; /* parsed, but 3D, media or blit: state and work */
-	uint64_t work_dropped[GPU_ENGINES]; /* of these, GPU_COMMAND_WORK: draws, copies, … */
+	uint64_t not_executed[GPU_ENGINES]; /* parsed, but 3D or media: state and work */
+	uint64_t work_dropped[GPU_ENGINES]; /* of these, GPU_COMMAND_WORK: draws, decodes, … */
 	uint64_t faults[GPU_ENGINES];
 	uint64_t bytes_fetched[GPU_ENGINES];
 	uint64_t tlb_hits, tlb_misses;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The software Gen9 behind gpu_ops: four command streamers.  begin(), run(), end() and reset() of
- * an engine on the lane that has it; the rest on any thread.  Units behind the streamers (3D,
- * media, blitter) are not here: their commands are parsed and counted.
+ * an engine on the lane that has it; the rest on any thread.  Of the units behind the streamers
+ * the blitter is here (blt/); 3D and media are not: their commands are parsed and counted.
  */
 #include <stdlib.h>
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "gpu/blt/blt.h"
 #include "gpu/cs/cs.h"
 
 #define SEEN_VALID(level) BIT(level)
@@ -241,6 +242,11 @@ static void skip_over(struct cs *cs, const struct gpu_command *command, uint32_t
 	cs_count(command->klass == GPU_COMMAND_WORK ? &cs->work_dropped : &cs->state_skipped, 1);
 }
 
+static bool is_2d(uint32_t header)
+{
+	return header >> 29 == 2;
+}
+
 static enum cs_next fetch_failed(struct cs *cs, enum cs_fetch fetched, gma_t fault_at)
 {
 	if (fetched == CS_FETCH_FAULT)
@@ -267,19 +273,28 @@ static enum cs_next perform(struct cs *cs, const struct gpu_command *command, ui
 		return CS_ADVANCE;
 	if (unlikely(command->privileged && cs->user))
 		return CS_ADVANCE;
-	if (command->klass != GPU_COMMAND_EXEC) {
+	if (command->klass != GPU_COMMAND_EXEC || (is_2d(cs->header) && !cs->follow_batches)) {
 		skip_over(cs, command, cs->header);
 		return CS_ADVANCE;
 	}
 	fetched = cs_fetch(cs, dwords, &fault_at);
 	if (unlikely(fetched != CS_FETCHED))
 		return fetch_failed(cs, fetched, fault_at);
+	if (is_2d(cs->header))
+		return blt_command(cs, &cs->window[cs->next], dwords);
 	return execute(cs, command->id, &cs->window[cs->next], dwords);
+}
+
+/* A blit that was left in the middle goes on only where it is the first thing to do. */
+static void forget_blit(struct cs *cs)
+{
+	cs->workload->blt.row = cs->workload->blt.piece = 0;
 }
 
 static enum cs_next step(struct cs *cs)
 {
 	const struct gpu_command *command;
+	enum cs_source source = cs->source;
 	enum cs_fetch fetched;
 	enum cs_next next;
 	gma_t fault_at;
@@ -301,8 +316,11 @@ static enum cs_next step(struct cs *cs)
 	next = perform(cs, command, dwords);
 	if (likely(next == CS_ADVANCE))
 		cs_skip(cs, dwords);
-	if (likely(next == CS_ADVANCE || next == CS_JUMP))
+	if (likely(next == CS_ADVANCE || next == CS_JUMP)) {
 		cs_count(&cs->commands, 1);
+		if (source >= CS_SOURCE_RING)
+			forget_blit(cs);
+	}
 	/* A long command does the work of many short ones. */
 	cs->credit -= (int)(dwords / 64);
 	return next;
@@ -345,6 +363,9 @@ static enum gpu_run loop(struct cs *cs, uint64_t deadline_ns)
 		switch (step(cs)) {
 		case CS_ADVANCE:
 		case CS_JUMP:
+			break;
+		case CS_AGAIN:
+			cs->credit = 0;
 			break;
 		case CS_WAIT:
 			return GPU_RUN_WAIT;

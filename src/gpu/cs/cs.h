@@ -45,6 +45,7 @@ enum cs_next {
 	CS_ADVANCE, /* go on behind it */
 	CS_JUMP,    /* the position has been set */
 	CS_WAIT,    /* not now: the same command again later */
+	CS_AGAIN,   /* a part of it is done: again, unless it is time to leave */
 	CS_FAULT,   /* reported; the engine halts */
 	CS_DONE,    /* the ring is empty */
 };
