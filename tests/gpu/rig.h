@@ -44,7 +44,7 @@ struct rig {
 	uint32_t at; /* where emit() writes next, in `space` */
 	struct rig_space *space;
 
-	uint32_t registers[0x8000 / 4]; /* of the client */
+	uint32_t registers[0x23000 / 4]; /* of the client */
 	uint32_t register_writes;
 	uint32_t last_register, last_value; /* written */
 	uint32_t new_tail;		    /* what ring_tail answers, when not UINT32_MAX */
