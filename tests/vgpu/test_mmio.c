@@ -284,6 +284,12 @@ static void configurations_that_cannot_be(void **state)
 	config.lane = d->lane;
 	config.type = NULL;
 	assert_int_equal(vgpu_create(&config, &v), -EINVAL);
+	/* One that fails half way leaves nothing behind. */
+	config.type = &type;
+	config.host = d->v->config.host;
+	config.ports[0] = (struct vgpu_port_config){ VGPU_PORT_HDMI, true, 1, 1, 1 };
+	assert_int_equal(vgpu_create(&config, &v), -EINVAL);
+	assert_null(v);
 	assert_null(vgpu_type_find("none"));
 	vgpu_destroy(NULL);
 }
