@@ -81,13 +81,16 @@ static int socket_open(const struct addrinfo *info)
 
 static int socket_port(int fd, uint16_t *port)
 {
-	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} name = { .v6 = { 0 } };
 	socklen_t len = sizeof(name);
 
-	if (getsockname(fd, (struct sockaddr *)&name, &len))
+	if (getsockname(fd, &name.any, &len))
 		return -errno;
-	*port = name.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&name)->sin6_port)
-					   : ntohs(((struct sockaddr_in *)&name)->sin_port);
+	*port = ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port);
 	return 0;
 }
 

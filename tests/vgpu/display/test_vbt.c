@@ -26,6 +26,7 @@ static const uint8_t *section_find(const uint8_t *bdb, uint8_t id, uint32_t *siz
 {
 	uint32_t at = le16(bdb + 18), end = le16(bdb + 20);
 
+	*size = 0;
 	while (at + 3 <= end) {
 		*size = le16(bdb + at + 1);
 		assert_true(at + 3 + *size <= end);
@@ -93,7 +94,7 @@ static void each_port_has_its_child(void **state)
 								{ .kind = VGPU_PORT_DP },
 								{ .kind = VGPU_PORT_HDMI } };
 	uint8_t opregion[VGPU_OPREGION_BYTES];
-	struct child children[8];
+	struct child children[8] = { { 0 } };
 
 	vgpu_opregion_build(ports, opregion);
 	assert_memory_equal(opregion, "IntelGraphicsMem", 16);
@@ -118,7 +119,7 @@ static void absent_ports_have_none(void **state)
 {
 	struct vgpu_port_config ports[VGPU_MAX_PORTS] = { { .kind = VGPU_PORT_NONE } };
 	uint8_t vbt[VGPU_VBT_MAX_BYTES];
-	struct child children[8];
+	struct child children[8] = { { 0 } };
 	size_t bytes = vgpu_vbt_build(ports, vbt);
 
 	assert_int_equal(children_parse(vbt, bytes, children), 0);
