@@ -86,8 +86,9 @@ void vfio_device_reset(struct vfio_device *device)
 		return;
 	device->resetting = true;
 	TRACE(vfio_reset, 0, 0, 0, 0);
-	pci_space_reset(device);
+	/* What is pending goes first: the end of the guest's masks must not let it out. */
 	vfio_irqs_reset(device);
+	pci_space_reset(device);
 	device->low_power = false;
 	if (device->config.ops->reset) {
 		/* It stops its lanes, and one may wait for a message this thread would bring. */
@@ -106,8 +107,7 @@ void vfio_device_detach(struct vfio_device *device)
 	vfio_device_dma_unmap(device, VFIO_DMA_UNMAP_FLAG_ALL, iova(0), 0);
 }
 
-/* ---- Region accesses ---------------------------------------------------------------------------
- */
+/* ---- Region accesses -------------------------------------------------------------------- */
 
 int vfio_device_check_access(struct vfio_device *device, uint32_t region, uint64_t offset,
 			     size_t len, uint32_t flags)
@@ -183,8 +183,7 @@ int vfio_device_write(struct vfio_device *device, uint32_t region, uint64_t offs
 	return 0;
 }
 
-/* ---- Features and counters ---------------------------------------------------------------------
- */
+/* ---- Features and counters -------------------------------------------------------------- */
 
 /* Which of GET and SET a feature has.  Low power needs a function that has power states. */
 static uint32_t feature_operations(struct vfio_device *device, uint32_t feature)

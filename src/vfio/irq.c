@@ -40,8 +40,7 @@ static struct irq_vector *vector_at(struct vfio_irqs *irqs, unsigned int index, 
 	return &irqs->vectors[index][vector];
 }
 
-/* ---- Firing ------------------------------------------------------------------------------------
- */
+/* ---- Firing ----------------------------------------------------------------------------- */
 
 static void signal_eventfd(int fd)
 {
@@ -126,7 +125,10 @@ bool vfio_intx_pending(struct vfio_device *device)
 
 	if (!irqs->counts[VFIO_PCI_INTX_IRQ_INDEX])
 		return false;
-	return vfio_irq_is_pending(device, VFIO_PCI_INTX_IRQ_INDEX, 0) || irqs->intx_asserted;
+	lock_acquire(&irqs->lock);
+	bool pending = irqs->intx_asserted || vector_at(irqs, VFIO_PCI_INTX_IRQ_INDEX, 0)->pending;
+	lock_release(&irqs->lock);
+	return pending;
 }
 
 void vfio_irq_mask(struct vfio_device *device, unsigned int index, unsigned int vector, bool mask)
@@ -141,8 +143,7 @@ void vfio_irq_mask(struct vfio_device *device, unsigned int index, unsigned int 
 	lock_release(&irqs->lock);
 }
 
-/* ---- Eventfds that mask and unmask
- * --------------------------------------------------------------- */
+/* ---- Eventfds that mask and unmask ------------------------------------------------------ */
 
 /*
  * Edge-triggered, so that the counter need not be read: a read could block when the client reads
@@ -199,8 +200,7 @@ static int switch_open(struct vfio_device *device, unsigned int index, unsigned 
 	return 0;
 }
 
-/* ---- Life
- * ---------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------- */
 
 static void set_trigger(struct vfio_device *device, unsigned int index, unsigned int vector, int fd)
 {
@@ -288,8 +288,7 @@ void vfio_device_set_loop(struct vfio_device *device, struct loop *loop)
 	device->irqs.loop = loop;
 }
 
-/* ---- SET_IRQS
- * -------------------------------------------------------------------------------------- */
+/* ---- SET_IRQS --------------------------------------------------------------------------- */
 
 /*
  * Eventfds are files of no type at all; pipes, sockets, terminals and plain files have one, and a

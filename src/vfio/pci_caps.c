@@ -18,8 +18,7 @@
 #define PM_D0	 0u
 #define PM_D3HOT 3u
 
-/* ---- Building the list -------------------------------------------------------------------------
- */
+/* ---- Building the list ------------------------------------------------------------------ */
 
 static size_t msi_bytes(uint16_t flags)
 {
@@ -141,37 +140,47 @@ int pci_caps_init(struct vfio_device *device)
 	return 0;
 }
 
-/* ---- Behaviour ---------------------------------------------------------------------------------
- */
+/* ---- Behaviour -------------------------------------------------------------------------- */
 
-/* Vectors masked by the guest keep what fires meanwhile; their pending bits read so. */
-static void update_msi_masks(struct vfio_device *device, uint16_t flags)
+static uint32_t msi_vectors(const struct vfio_device *device)
 {
-	struct pci_space *pci = &device->pci;
-	unsigned int at = pci->msi + msi_mask_offset(flags);
-	uint32_t vectors = MIN(device->config.irq_counts[VFIO_PCI_MSI_IRQ_INDEX], 32u);
-	uint32_t mask = pci_get32(pci, at);
+	return MIN(device->config.irq_counts[VFIO_PCI_MSI_IRQ_INDEX], 32u);
+}
+
+static bool msi_is_maskable(const struct pci_space *pci)
+{
+	return pci->msi && (pci_get16(pci, pci->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_MASKBIT);
+}
+
+/* The guest's mask bits; the pending bits follow them in the next dword. */
+static unsigned int msi_mask_at(const struct pci_space *pci)
+{
+	return pci->msi + msi_mask_offset(pci_get16(pci, pci->msi + PCI_MSI_FLAGS));
+}
+
+static void update_msi_pending(struct vfio_device *device)
+{
 	uint32_t pending = 0;
 
-	for (unsigned int i = 0; i < vectors; i++) {
-		vfio_irq_mask(device, VFIO_PCI_MSI_IRQ_INDEX, i, mask & BIT(i));
+	for (unsigned int i = 0; i < msi_vectors(device); i++)
 		if (vfio_irq_is_pending(device, VFIO_PCI_MSI_IRQ_INDEX, i))
 			pending |= BIT(i);
-	}
-	pci_put32(pci->bytes, at + 4, pending);
+	pci_put32(device->pci.bytes, msi_mask_at(&device->pci) + 4, pending);
 }
 
 void pci_msi_update(struct vfio_device *device)
 {
 	struct pci_space *pci = &device->pci;
-	uint16_t flags;
 
 	if (!pci->msi)
 		return;
-	flags = pci_get16(pci, pci->msi + PCI_MSI_FLAGS);
-	atomic_store(&pci->msi_enabled, flags & PCI_MSI_FLAGS_ENABLE);
-	if (flags & PCI_MSI_FLAGS_MASKBIT)
-		update_msi_masks(device, flags);
+	atomic_store(&pci->msi_enabled,
+		     pci_get16(pci, pci->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_ENABLE);
+	if (!msi_is_maskable(pci))
+		return;
+	uint32_t mask = pci_get32(pci, msi_mask_at(pci));
+	for (unsigned int i = 0; i < msi_vectors(device); i++)
+		vfio_irq_mask(device, VFIO_PCI_MSI_IRQ_INDEX, i, mask & BIT(i));
 }
 
 /*
@@ -210,8 +219,8 @@ static bool asks_function_reset(const struct pci_space *pci, unsigned int offset
 
 void pci_caps_reading(struct vfio_device *device, unsigned int offset, size_t len)
 {
-	if (device->pci.msi && touches(offset, len, device->pci.msi, 24))
-		pci_msi_update(device);
+	if (msi_is_maskable(&device->pci) && touches(offset, len, device->pci.msi, 24))
+		update_msi_pending(device);
 }
 
 void pci_caps_written(struct vfio_device *device, unsigned int offset, const uint8_t *buf,

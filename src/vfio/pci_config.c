@@ -24,8 +24,7 @@ static bool claimed(const struct pci_space *pci, unsigned int offset)
 	return pci->claimed[offset / 8] & BIT(offset % 8);
 }
 
-/* ---- Making the header -------------------------------------------------------------------------
- */
+/* ---- Making the header ------------------------------------------------------------------ */
 
 static uint64_t bar_bytes(uint64_t size, uint64_t least)
 {
@@ -110,8 +109,7 @@ void pci_space_reset(struct vfio_device *device)
 	pci_msi_update(device);
 }
 
-/* ---- Reading and writing -----------------------------------------------------------------------
- */
+/* ---- Reading and writing ---------------------------------------------------------------- */
 
 static uint8_t read_byte(struct vfio_device *device, uint16_t offset)
 {

@@ -23,8 +23,7 @@
 #include "base/log.h"
 #include "vfio/plain_engine.h"
 
-/* ---- Accesses
- * ------------------------------------------------------------------------------------ */
+/* ---- Accesses --------------------------------------------------------------------------- */
 
 static void region_read(void *opaque, unsigned int region, uint64_t offset, void *buf, size_t len)
 {
@@ -127,8 +126,7 @@ static const struct vfio_device_ops plain_ops = {
 	.destroy = destroy,
 };
 
-/* ---- The memory of a region
- * ------------------------------------------------------------------------ */
+/* ---- The memory of a region ------------------------------------------------------------- */
 
 /* Sealed, so that a client it is passed to cannot cut it short under us. */
 static int make_memory(struct plain_region *region, size_t bytes)
@@ -190,8 +188,7 @@ static int make_region(struct vfio_region_config *config, struct plain_region *r
 	return region->sigbus < 0 ? region->sigbus : 0;
 }
 
-/* ---- Region I/O descriptors
- * ------------------------------------------------------------------------ */
+/* ---- Region I/O descriptors ------------------------------------------------------------- */
 
 static int keep(struct plain_region *region, int fd)
 {
@@ -254,8 +251,7 @@ static int make_io_fds(struct vfio_region_config *config, struct plain_region *r
 	return 0;
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------- */
 
 static int check_bells(const struct plain_device *plain)
 {

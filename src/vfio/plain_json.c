@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The description of a plain device, read from JSON (docs/vfio-user.md has the format).  Numbers
- * are JSON integers or strings in C's notation, as PCI people write hexadecimal.  A key nobody
+ * The description of a plain device, read from JSON (docs/vfio-user.md has the format).  A
+ * key nobody
  * knows is an error: a typing mistake must not give a device other than the one meant.
  *
  * Called once, at set-up.
@@ -9,221 +9,27 @@
 #include <errno.h>
 #include <jansson.h>
 #include <linux/pci_regs.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "vfio/plain.h"
+#include "vfio/plain_value.h"
 
-/* Where in the file we are, for messages: "device.json: regions[2].size". */
-struct place {
-	const char *file;
-	const struct place *outer;
-	const char *key; /* of an object */
-	size_t index;	 /* of an array, when key is NULL */
-};
-
-static struct place at_key(const struct place *outer, const char *key)
-{
-	return (struct place){ .file = outer->file, .outer = outer, .key = key };
-}
-
-static struct place at_index(const struct place *outer, size_t index)
-{
-	return (struct place){ .file = outer->file, .outer = outer, .index = index };
-}
-
-static void print_place(FILE *out, const struct place *place)
-{
-	if (!place->outer)
-		return;
-	print_place(out, place->outer);
-	if (!place->key)
-		fprintf(out, "[%zu]", place->index);
-	else
-		fprintf(out, "%s%s", place->outer->outer ? "." : "", place->key);
-}
-
-PRINTF_LIKE(2, 3) static int bad(const struct place *place, const char *fmt, ...)
-{
-	char *where = NULL, *what = NULL;
-	size_t bytes;
-	va_list args;
-	FILE *out = open_memstream(&where, &bytes);
-
-	if (out) {
-		print_place(out, place);
-		fclose(out);
-	}
-	va_start(args, fmt);
-	if (vasprintf(&what, fmt, args) < 0)
-		what = NULL;
-	va_end(args);
-	log_error("%s: %s%s%s", place->file, where ? where : "", where && *where ? ": " : "",
-		  what ? what : fmt);
-	free(where);
-	free(what);
-	return -EINVAL;
-}
-
-/* ---- Values
- * -------------------------------------------------------------------------------------- */
-
-/* Keys an object may have, NULL-terminated. */
-static int check_keys(const json_t *object, const char *const *known, const struct place *place)
-{
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(object))
-		return bad(place, "must be an object");
-	json_object_foreach((json_t *)object, key, value)
-	{
-		const char *const *k = known;
-
-		while (*k && strcmp(*k, key))
-			k++;
-		if (!*k)
-			return bad(place, "has no key '%s'", key);
-	}
-	return 0;
-}
-
-static int to_number(const json_t *value, uint64_t most, uint64_t *number,
-		     const struct place *place)
-{
-	if (json_is_integer(value) && json_integer_value(value) >= 0) {
-		*number = (uint64_t)json_integer_value(value);
-	} else if (json_is_string(value) && *json_string_value(value) &&
-		   *json_string_value(value) != '-') {
-		char *end;
-
-		errno = 0;
-		*number = strtoull(json_string_value(value), &end, 0);
-		if (*end || errno)
-			return bad(place, "'%s' is no number", json_string_value(value));
-	} else {
-		return bad(place, "must be a number, or a string such as \"0x1000\"");
-	}
-	if (*number > most)
-		return bad(place, "must be at most 0x%llx", (unsigned long long)most);
-	return 0;
-}
-
-/* Absent: *@number stays. */
-static int get_number(const json_t *object, const char *key, uint64_t most, uint64_t *number,
-		      const struct place *outer)
-{
-	const json_t *value = json_object_get(object, key);
-	struct place place = at_key(outer, key);
-
-	return value ? to_number(value, most, number, &place) : 0;
-}
-
-static int get_bool(const json_t *object, const char *key, bool *flag, const struct place *outer)
-{
-	const json_t *value = json_object_get(object, key);
-	struct place place = at_key(outer, key);
-
-	if (value && !json_is_boolean(value))
-		return bad(&place, "must be true or false");
-	if (value)
-		*flag = json_is_true(value);
-	return 0;
-}
-
-/* One of @names, its place into *@choice. */
-static int get_choice(const json_t *object, const char *key, const char *const *names,
-		      unsigned int *choice, const struct place *outer)
-{
-	const json_t *value = json_object_get(object, key);
-	struct place place = at_key(outer, key);
-
-	if (!value)
-		return 0;
-	for (unsigned int i = 0; json_is_string(value) && names[i]; i++) {
-		if (!strcmp(names[i], json_string_value(value))) {
-			*choice = i;
-			return 0;
-		}
-	}
-	return bad(&place, "must be one of the names docs/vfio-user.md lists for it");
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "00 ff 12": pairs of digits, blanks anywhere between pairs. */
-static int get_hex(const json_t *object, const char *key, uint8_t *bytes, size_t room,
-		   size_t *count, const struct place *outer)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-	struct place place = at_key(outer, key);
-
-	*count = 0;
-	if (!json_object_get(object, key))
-		return 0;
-	while (text && *text) {
-		if (*text == ' ') {
-			text++;
-			continue;
-		}
-		if (hex_digit(text[0]) < 0 || hex_digit(text[1]) < 0)
-			return bad(&place, "must be pairs of hexadecimal digits");
-		if (*count == room)
-			return bad(&place, "must have at most %zu bytes", room);
-		bytes[(*count)++] = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
-		text += 2;
-	}
-	return text ? 0 : bad(&place, "must be a string of hexadecimal digits");
-}
-
-/* Calls @each for the elements of an array; absent is an empty one. */
-static int for_each(const json_t *object, const char *key, size_t most, struct plain_device *plain,
-		    unsigned int argument,
-		    int (*each)(const json_t *item, struct plain_device *plain,
-				unsigned int argument, const struct place *place),
-		    const struct place *outer)
-{
-	const json_t *array = json_object_get(object, key);
-	struct place place = at_key(outer, key);
-	int err = 0;
-
-	if (!array)
-		return 0;
-	if (!json_is_array(array) || json_array_size(array) > most)
-		return bad(&place, "must be an array of at most %zu", most);
-	for (size_t i = 0; !err && i < json_array_size(array); i++) {
-		struct place item = at_index(&place, i);
-
-		err = each(json_array_get(array, i), plain, argument, &item);
-	}
-	return err;
-}
-
-/* ---- pci
- * ----------------------------------------------------------------------------------------- */
+/* ---- pci -------------------------------------------------------------------------------- */
 
 static const char *const irq_names[] = { "intx", "msi", "msix", "err", "req", NULL };
 
-static int put_msi(const json_t *object, struct vfio_pci_cap *cap, const struct place *place)
+static int put_msi(const json_t *object, struct vfio_pci_cap *cap, const struct plain_place *place)
 {
 	uint64_t vectors = 1;
 	bool wide = true, maskable = false;
 	unsigned int log = 0;
-	int err = get_number(object, "vectors", 32, &vectors, place);
+	int err = plain_get_number(object, "vectors", 32, &vectors, place);
 
 	if (!err)
-		err = get_bool(object, "64bit", &wide, place);
+		err = plain_get_bool(object, "64bit", &wide, place);
 	if (!err)
-		err = get_bool(object, "maskable", &maskable, place);
+		err = plain_get_bool(object, "maskable", &maskable, place);
 	if (err)
 		return err;
 	while (BIT(log) < vectors)
@@ -234,22 +40,24 @@ static int put_msi(const json_t *object, struct vfio_pci_cap *cap, const struct 
 	return 0;
 }
 
-static int put_bytes(const json_t *object, struct vfio_pci_cap *cap, const struct place *place)
+static int put_bytes(const json_t *object, struct vfio_pci_cap *cap,
+		     const struct plain_place *place)
 {
 	size_t count, masks;
-	int err = get_hex(object, "bytes", cap->bytes + 2, sizeof(cap->bytes) - 2, &count, place);
+	int err = plain_get_hex(object, "bytes", cap->bytes + 2, sizeof(cap->bytes) - 2, &count,
+				place);
 
 	if (!err)
-		err = get_hex(object, "write_mask", cap->write_mask + 2,
-			      sizeof(cap->write_mask) - 2, &masks, place);
+		err = plain_get_hex(object, "write_mask", cap->write_mask + 2,
+				    sizeof(cap->write_mask) - 2, &masks, place);
 	if (!err && masks > count)
-		err = bad(place, "write_mask must not be longer than bytes");
+		err = plain_bad(place, "write_mask must not be longer than bytes");
 	cap->len = (uint8_t)(2 + count);
 	return err;
 }
 
 static int load_cap(const json_t *object, struct plain_device *plain, unsigned int argument,
-		    const struct place *place)
+		    const struct plain_place *place)
 {
 	static const char *const keys[] = { "id",	"offset", "vectors",	"64bit",
 					    "maskable", "bytes",  "write_mask", NULL };
@@ -257,7 +65,7 @@ static int load_cap(const json_t *object, struct plain_device *plain, unsigned i
 	struct vfio_pci_cap *cap = &pci->caps[pci->cap_count];
 	const char *name = json_string_value(json_object_get(object, "id"));
 	uint64_t id = 0, offset = 0;
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
 	(void)argument;
 	if (err)
@@ -267,11 +75,11 @@ static int load_cap(const json_t *object, struct plain_device *plain, unsigned i
 	else if (name && !strcmp(name, "pm"))
 		id = PCI_CAP_ID_PM;
 	else
-		err = get_number(object, "id", 0xff, &id, place);
+		err = plain_get_number(object, "id", 0xff, &id, place);
 	if (!err && !id)
-		err = bad(place, "needs an id: \"msi\", \"pm\" or a number");
+		err = plain_bad(place, "needs an id: \"msi\", \"pm\" or a number");
 	if (!err)
-		err = get_number(object, "offset", 0xfc, &offset, place);
+		err = plain_get_number(object, "offset", 0xfc, &offset, place);
 	if (err)
 		return err;
 	cap->id = (uint8_t)id;
@@ -289,31 +97,32 @@ static int load_cap(const json_t *object, struct plain_device *plain, unsigned i
 }
 
 static int load_config_bytes(const json_t *object, struct plain_device *plain,
-			     unsigned int argument, const struct place *place)
+			     unsigned int argument, const struct plain_place *place)
 {
 	static const char *const keys[] = { "offset", "bytes", "write_mask", NULL };
 	struct plain_config_bytes *extra = &plain->extra;
 	uint64_t offset = 0;
 	size_t room, count, masks;
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
 	(void)argument;
 	if (!err)
-		err = get_number(object, "offset", plain->config.pci.config_bytes - 1u, &offset,
-				 place);
+		err = plain_get_number(object, "offset", plain->config.pci.config_bytes - 1u,
+				       &offset, place);
 	if (err)
 		return err;
 	room = plain->config.pci.config_bytes - offset;
-	err = get_hex(object, "bytes", &extra->value[offset], room, &count, place);
+	err = plain_get_hex(object, "bytes", &extra->value[offset], room, &count, place);
 	if (!err)
-		err = get_hex(object, "write_mask", &extra->write_mask[offset], room, &masks,
-			      place);
+		err = plain_get_hex(object, "write_mask", &extra->write_mask[offset], room, &masks,
+				    place);
 	for (size_t i = offset; !err && i < offset + count; i++)
 		extra->present[i / 8] |= (uint8_t)BIT(i % 8);
 	return err;
 }
 
-static int load_pci(const json_t *object, struct plain_device *plain, const struct place *place)
+static int load_pci(const json_t *object, struct plain_device *plain,
+		    const struct plain_place *place)
 {
 	static const char *const keys[] = { "vendor",	     "device",	    "subsystem_vendor",
 					    "subsystem",     "class",	    "revision",
@@ -322,21 +131,21 @@ static int load_pci(const json_t *object, struct plain_device *plain, const stru
 	uint64_t vendor = 0x1b36, device = 0x0010, subsystem_vendor = 0, subsystem = 0,
 		 class_code = 0xff0000, revision = 0, pin = 0, bytes = 256;
 	struct vfio_pci_config *pci = &plain->config.pci;
-	int err = object ? check_keys(object, keys, place) : 0;
+	int err = object ? plain_check_keys(object, keys, place) : 0;
 
-	if (err || get_number(object, "vendor", 0xffff, &vendor, place) ||
-	    get_number(object, "device", 0xffff, &device, place) ||
-	    get_number(object, "subsystem_vendor", 0xffff, &subsystem_vendor, place) ||
-	    get_number(object, "subsystem", 0xffff, &subsystem, place) ||
-	    get_number(object, "class", 0xffffff, &class_code, place) ||
-	    get_number(object, "revision", 0xff, &revision, place) ||
-	    get_number(object, "interrupt_pin", 4, &pin, place) ||
-	    get_number(object, "config_size", 4096, &bytes, place))
+	if (err || plain_get_number(object, "vendor", 0xffff, &vendor, place) ||
+	    plain_get_number(object, "device", 0xffff, &device, place) ||
+	    plain_get_number(object, "subsystem_vendor", 0xffff, &subsystem_vendor, place) ||
+	    plain_get_number(object, "subsystem", 0xffff, &subsystem, place) ||
+	    plain_get_number(object, "class", 0xffffff, &class_code, place) ||
+	    plain_get_number(object, "revision", 0xff, &revision, place) ||
+	    plain_get_number(object, "interrupt_pin", 4, &pin, place) ||
+	    plain_get_number(object, "config_size", 4096, &bytes, place))
 		return -EINVAL;
 	if (bytes != 256 && bytes != 4096) {
-		struct place key = at_key(place, "config_size");
+		struct plain_place key = plain_at_key(place, "config_size");
 
-		return bad(&key, "must be 256 or 4096");
+		return plain_bad(&key, "must be 256 or 4096");
 	}
 	*pci = (struct vfio_pci_config){
 		.vendor = (uint16_t)vendor,
@@ -348,32 +157,31 @@ static int load_pci(const json_t *object, struct plain_device *plain, const stru
 		.interrupt_pin = (uint8_t)pin,
 		.config_bytes = (uint16_t)bytes,
 	};
-	err = for_each(object, "capabilities", VFIO_MAX_CAPS, plain, 0, load_cap, place);
-	return err ? err : for_each(object, "bytes", 64, plain, 0, load_config_bytes, place);
+	err = plain_for_each(object, "capabilities", VFIO_MAX_CAPS, plain, 0, load_cap, place);
+	return err ? err : plain_for_each(object, "bytes", 64, plain, 0, load_config_bytes, place);
 }
 
-/* ---- regions
- * ------------------------------------------------------------------------------------- */
+/* ---- regions ---------------------------------------------------------------------------- */
 
 static int load_area(const json_t *object, struct plain_device *plain, unsigned int index,
-		     const struct place *place)
+		     const struct plain_place *place)
 {
 	static const char *const keys[] = { "offset", "size", NULL };
 	struct vfio_region_config *region = &plain->config.regions[index];
 	struct vfio_mmap_area area = { 0 };
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
 	if (!err)
-		err = get_number(object, "offset", INT64_MAX, &area.offset, place);
+		err = plain_get_number(object, "offset", INT64_MAX, &area.offset, place);
 	if (!err)
-		err = get_number(object, "size", INT64_MAX, &area.size, place);
+		err = plain_get_number(object, "size", INT64_MAX, &area.size, place);
 	region->mmap = true;
 	region->mmap_areas[region->mmap_area_count++] = area;
 	return err;
 }
 
 static int load_io_fd(const json_t *object, struct plain_device *plain, unsigned int index,
-		      const struct place *place)
+		      const struct plain_place *place)
 {
 	static const char *const keys[] = { "offset",	 "size",    "type",	     "flags",
 					    "datamatch", "same_as", "shadow_offset", NULL };
@@ -382,18 +190,18 @@ static int load_io_fd(const json_t *object, struct plain_device *plain, unsigned
 	struct vfio_io_fd *io = &region->io_fds[region->io_fd_count];
 	uint64_t flags = 0, same_as = UINT64_MAX;
 	unsigned int type = 0;
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
-	if (err || get_number(object, "offset", INT64_MAX, &io->offset, place) ||
-	    get_number(object, "size", INT64_MAX, &io->size, place) ||
-	    get_choice(object, "type", types, &type, place) ||
-	    get_number(object, "flags", UINT32_MAX, &flags, place) ||
-	    get_number(object, "datamatch", UINT64_MAX, &io->datamatch, place) ||
-	    get_number(object, "shadow_offset", PAGE_BYTES - 8, &io->shadow_offset, place) ||
-	    get_number(object, "same_as", UINT64_MAX, &same_as, place))
+	if (err || plain_get_number(object, "offset", INT64_MAX, &io->offset, place) ||
+	    plain_get_number(object, "size", INT64_MAX, &io->size, place) ||
+	    plain_get_choice(object, "type", types, &type, place) ||
+	    plain_get_number(object, "flags", UINT32_MAX, &flags, place) ||
+	    plain_get_number(object, "datamatch", UINT64_MAX, &io->datamatch, place) ||
+	    plain_get_number(object, "shadow_offset", PAGE_BYTES - 8, &io->shadow_offset, place) ||
+	    plain_get_number(object, "same_as", UINT64_MAX, &same_as, place))
 		return -EINVAL;
 	if (json_object_get(object, "same_as") && same_as >= region->io_fd_count)
-		return bad(place, "same_as must be the number of an earlier element");
+		return plain_bad(place, "same_as must be the number of an earlier element");
 	io->type = type;
 	io->flags = (uint32_t)flags;
 	io->fd = io->shadow_fd = -1;
@@ -402,45 +210,46 @@ static int load_io_fd(const json_t *object, struct plain_device *plain, unsigned
 	return 0;
 }
 
-static int get_irq(const json_t *object, struct plain_doorbell *bell, const struct place *place)
+static int get_irq(const json_t *object, struct plain_doorbell *bell,
+		   const struct plain_place *place)
 {
 	uint64_t vector = 0;
-	int err = get_choice(object, "irq", irq_names, &bell->irq, place);
+	int err = plain_get_choice(object, "irq", irq_names, &bell->irq, place);
 
 	if (!err)
-		err = get_number(object, "vector", VFIO_MAX_VECTORS - 1, &vector, place);
+		err = plain_get_number(object, "vector", VFIO_MAX_VECTORS - 1, &vector, place);
 	bell->vector = (unsigned int)vector;
 	return err;
 }
 
 static int load_doorbell(const json_t *object, struct plain_device *plain, unsigned int index,
-			 const struct place *place)
+			 const struct plain_place *place)
 {
 	static const char *const keys[] = { "offset", "irq", "vector", NULL };
 	struct plain_doorbell bell = { .region = index, .irq = VFIO_PCI_MSI_IRQ_INDEX };
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
 	if (!err)
-		err = get_number(object, "offset", INT64_MAX, &bell.offset, place);
+		err = plain_get_number(object, "offset", INT64_MAX, &bell.offset, place);
 	if (!err)
 		err = get_irq(object, &bell, place);
 	if (!err && plain->doorbell_count == PLAIN_MAX_DOORBELLS)
-		err = bad(place, "is one doorbell too many: %u", PLAIN_MAX_DOORBELLS);
+		err = plain_bad(place, "is one doorbell too many: %u", PLAIN_MAX_DOORBELLS);
 	if (!err)
 		plain->doorbells[plain->doorbell_count++] = bell;
 	return err;
 }
 
-static int load_flags(const json_t *object, uint32_t *flags, const struct place *outer)
+static int load_flags(const json_t *object, uint32_t *flags, const struct plain_place *outer)
 {
 	const json_t *array = json_object_get(object, "flags");
-	struct place place = at_key(outer, "flags");
+	struct plain_place place = plain_at_key(outer, "flags");
 
 	*flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 	if (!array)
 		return 0;
 	if (!json_is_array(array))
-		return bad(&place, "must be an array of \"read\" and \"write\"");
+		return plain_bad(&place, "must be an array of \"read\" and \"write\"");
 	*flags = 0;
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const char *name = json_string_value(json_array_get(array, i));
@@ -450,63 +259,65 @@ static int load_flags(const json_t *object, uint32_t *flags, const struct place 
 		else if (name && !strcmp(name, "write"))
 			*flags |= VFIO_REGION_INFO_FLAG_WRITE;
 		else
-			return bad(&place, "must be an array of \"read\" and \"write\"");
+			return plain_bad(&place, "must be an array of \"read\" and \"write\"");
 	}
 	return 0;
 }
 
 static int load_bar_type(const json_t *object, struct vfio_region_config *region,
-			 const struct place *place)
+			 const struct plain_place *place)
 {
 	static const char *const types[] = { "mem32", "mem64", "io", NULL };
 	static const uint32_t bits[] = { PCI_BASE_ADDRESS_MEM_TYPE_32, PCI_BASE_ADDRESS_MEM_TYPE_64,
 					 PCI_BASE_ADDRESS_SPACE_IO };
 	unsigned int type = 0;
 	bool prefetchable = false;
-	int err = get_choice(object, "type", types, &type, place);
+	int err = plain_get_choice(object, "type", types, &type, place);
 
 	if (!err)
-		err = get_bool(object, "prefetchable", &prefetchable, place);
+		err = plain_get_bool(object, "prefetchable", &prefetchable, place);
 	region->bar_flags = bits[type] | (prefetchable ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
 	return err;
 }
 
-static int load_file(const json_t *object, struct plain_region *region, const struct place *place)
+static int load_file(const json_t *object, struct plain_region *region,
+		     const struct plain_place *place)
 {
 	const json_t *file = json_object_get(object, "file");
-	int err = get_number(object, "file_offset", INT64_MAX, &region->file_offset, place);
+	int err = plain_get_number(object, "file_offset", INT64_MAX, &region->file_offset, place);
 
 	if (err || !file)
 		return err;
 	if (!json_is_string(file))
-		return bad(place, "file must be a path");
+		return plain_bad(place, "file must be a path");
 	region->file = strdup(json_string_value(file));
 	return region->file ? 0 : -ENOMEM;
 }
 
 static int load_engine(const json_t *object, struct plain_device *plain, unsigned int index,
-		       const struct place *outer)
+		       const struct plain_place *outer)
 {
 	static const char *const keys[] = { "offset", "irq", "vector", NULL };
 	const json_t *engine = json_object_get(object, "copy_engine");
-	struct place place = at_key(outer, "copy_engine");
+	struct plain_place place = plain_at_key(outer, "copy_engine");
 	int err;
 
 	if (!engine)
 		return 0;
 	plain->engine_at =
 		(struct plain_doorbell){ .region = index, .irq = VFIO_PCI_MSI_IRQ_INDEX };
-	err = check_keys(engine, keys, &place);
+	err = plain_check_keys(engine, keys, &place);
 	if (!err && plain->has_engine)
-		err = bad(&place, "there can be only one");
+		err = plain_bad(&place, "there can be only one");
 	if (!err)
-		err = get_number(engine, "offset", INT64_MAX, &plain->engine_at.offset, &place);
+		err = plain_get_number(engine, "offset", INT64_MAX, &plain->engine_at.offset,
+				       &place);
 	plain->has_engine = true;
 	return err ? err : get_irq(engine, &plain->engine_at, &place);
 }
 
 static int load_region(const json_t *object, struct plain_device *plain, unsigned int argument,
-		       const struct place *place)
+		       const struct plain_place *place)
 {
 	static const char *const keys[] = {
 		"index", "size",	"flags",  "type",      "prefetchable", "mmap", "mmap_areas",
@@ -514,43 +325,44 @@ static int load_region(const json_t *object, struct plain_device *plain, unsigne
 	};
 	struct vfio_region_config *region;
 	uint64_t index = VFIO_MAX_REGIONS;
-	int err = check_keys(object, keys, place);
+	int err = plain_check_keys(object, keys, place);
 
 	(void)argument;
 	if (!err)
-		err = get_number(object, "index", VFIO_MAX_REGIONS - 1, &index, place);
+		err = plain_get_number(object, "index", VFIO_MAX_REGIONS - 1, &index, place);
 	if (!err && index == VFIO_MAX_REGIONS)
-		err = bad(place, "needs an index");
+		err = plain_bad(place, "needs an index");
 	if (!err && index == VFIO_PCI_CONFIG_REGION_INDEX)
-		err = bad(place, "index 7 is config space, which \"pci\" describes");
+		err = plain_bad(place, "index 7 is config space, which \"pci\" describes");
 	if (err)
 		return err;
 	region = &plain->config.regions[index];
 	if (region->size)
-		return bad(place, "region %llu is described twice", (unsigned long long)index);
-	if (get_number(object, "size", (uint64_t)1 << 40, &region->size, place) ||
+		return plain_bad(place, "region %llu is described twice",
+				 (unsigned long long)index);
+	if (plain_get_number(object, "size", (uint64_t)1 << 40, &region->size, place) ||
 	    load_flags(object, &region->flags, place) || load_bar_type(object, region, place) ||
-	    get_bool(object, "mmap", &region->mmap, place) ||
+	    plain_get_bool(object, "mmap", &region->mmap, place) ||
 	    load_file(object, &plain->regions[index], place) ||
 	    load_engine(object, plain, (unsigned int)index, place))
 		return -EINVAL;
 	plain->config.region_count = MAX(plain->config.region_count, (unsigned int)index + 1);
-	err = for_each(object, "mmap_areas", VFIO_MAX_MMAP_AREAS, plain, (unsigned int)index,
-		       load_area, place);
+	err = plain_for_each(object, "mmap_areas", VFIO_MAX_MMAP_AREAS, plain, (unsigned int)index,
+			     load_area, place);
 	if (!err)
-		err = for_each(object, "io_fds", VFIO_MAX_IO_FDS, plain, (unsigned int)index,
-			       load_io_fd, place);
+		err = plain_for_each(object, "io_fds", VFIO_MAX_IO_FDS, plain, (unsigned int)index,
+				     load_io_fd, place);
 	return err ? err
-		   : for_each(object, "doorbells", PLAIN_MAX_DOORBELLS, plain, (unsigned int)index,
-			      load_doorbell, place);
+		   : plain_for_each(object, "doorbells", PLAIN_MAX_DOORBELLS, plain,
+				    (unsigned int)index, load_doorbell, place);
 }
 
-/* ---- The whole
- * ------------------------------------------------------------------------------------- */
+/* ---- The whole -------------------------------------------------------------------------- */
 
-static int load_irqs(const json_t *object, struct plain_device *plain, const struct place *place)
+static int load_irqs(const json_t *object, struct plain_device *plain,
+		     const struct plain_place *place)
 {
-	int err = object ? check_keys(object, irq_names, place) : 0;
+	int err = object ? plain_check_keys(object, irq_names, place) : 0;
 
 	for (unsigned int i = 0; !err && i < VFIO_PCI_NUM_IRQS; i++) {
 		/* ERR and REQ are single events. */
@@ -559,50 +371,52 @@ static int load_irqs(const json_t *object, struct plain_device *plain, const str
 							      : 1;
 		uint64_t count = 0;
 
-		err = get_number(object, irq_names[i], most, &count, place);
+		err = plain_get_number(object, irq_names[i], most, &count, place);
 		plain->config.irq_counts[i] = (uint32_t)count;
 	}
 	return err;
 }
 
-static int load_dma(const json_t *object, struct plain_device *plain, const struct place *place)
+static int load_dma(const json_t *object, struct plain_device *plain,
+		    const struct plain_place *place)
 {
 	static const char *const keys[] = { "max_maps", "max_bytes", NULL };
 	uint64_t maps = 0, bytes = 0;
-	int err = object ? check_keys(object, keys, place) : 0;
+	int err = object ? plain_check_keys(object, keys, place) : 0;
 
 	if (!err)
-		err = get_number(object, "max_maps", VFIO_DEFAULT_DMA_MAPS, &maps, place);
+		err = plain_get_number(object, "max_maps", VFIO_DEFAULT_DMA_MAPS, &maps, place);
 	if (!err)
-		err = get_number(object, "max_bytes", UINT64_MAX, &bytes, place);
+		err = plain_get_number(object, "max_bytes", UINT64_MAX, &bytes, place);
 	plain->config.max_dma_maps = (uint32_t)maps;
 	plain->config.max_dma_bytes = bytes;
 	return err;
 }
 
-static int load_device(const json_t *top, struct plain_device *plain, const struct place *root)
+static int load_device(const json_t *top, struct plain_device *plain,
+		       const struct plain_place *root)
 {
 	static const char *const keys[] = {
 		"name", "pci", "regions", "irqs", "dma", "lenient", NULL
 	};
-	struct place pci = at_key(root, "pci"), irqs = at_key(root, "irqs"),
-		     dma = at_key(root, "dma");
-	int err = check_keys(top, keys, root);
+	struct plain_place pci = plain_at_key(root, "pci"), irqs = plain_at_key(root, "irqs"),
+			   dma = plain_at_key(root, "dma");
+	int err = plain_check_keys(top, keys, root);
 
 	if (!err)
 		err = load_pci(json_object_get(top, "pci"), plain, &pci);
 	if (!err)
-		err = for_each(top, "regions", VFIO_MAX_REGIONS, plain, 0, load_region, root);
+		err = plain_for_each(top, "regions", VFIO_MAX_REGIONS, plain, 0, load_region, root);
 	if (!err)
 		err = load_irqs(json_object_get(top, "irqs"), plain, &irqs);
 	if (!err)
 		err = load_dma(json_object_get(top, "dma"), plain, &dma);
-	return err ? err : get_bool(top, "lenient", &plain->config.lenient, root);
+	return err ? err : plain_get_bool(top, "lenient", &plain->config.lenient, root);
 }
 
 int plain_load(const char *path, struct plain_device *plain)
 {
-	struct place root = { .file = path };
+	struct plain_place root = { .file = path };
 	json_error_t error;
 	json_t *top = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 

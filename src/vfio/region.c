@@ -11,8 +11,7 @@
 #include "base/log.h"
 #include "vfio/device.h"
 
-/* ---- Checking a configuration ------------------------------------------------------------------
- */
+/* ---- Checking a configuration ----------------------------------------------------------- */
 
 static int check_areas(unsigned int index, const struct vfio_region_config *region)
 {
@@ -110,8 +109,7 @@ int vfio_regions_check(const struct vfio_config *config)
 	return err;
 }
 
-/* ---- Info --------------------------------------------------------------------------------------
- */
+/* ---- Info ------------------------------------------------------------------------------- */
 
 void vfio_device_get_info(struct vfio_device *device, struct vfio_device_info *info)
 {

@@ -163,7 +163,7 @@ struct vfio_stats {
 };
 void vfio_device_stats(struct vfio_device *device, struct vfio_stats *stats);
 
-/* ---- What a transport calls, all on the thread that owns the device ------------------------- */
+/* ---- What a transport calls, all on the thread that owns the device --------------------- */
 
 /* Where unmask eventfds are waited for; NULL before the transport goes. */
 void vfio_device_set_loop(struct vfio_device *device, struct loop *loop);
@@ -232,7 +232,7 @@ int vfio_device_feature(struct vfio_device *device, uint32_t flags, void *data, 
 /* Function reset, by the client or the guest. */
 void vfio_device_reset(struct vfio_device *device);
 
-/* ---- A plain device -------------------------------------------------------------------------- */
+/* ---- A plain device --------------------------------------------------------------------- */
 
 /*
  * A PCI device described by a JSON file (docs/vfio-user.md) whose regions hold what was written to

@@ -88,8 +88,7 @@ void channel_close(struct vfu_channel *channel)
 	close_all(channel->tx_fds, &channel->tx_fd_count);
 }
 
-/* ---- Receiving
- * ----------------------------------------------------------------------------------- */
+/* ---- Receiving -------------------------------------------------------------------------- */
 
 static bool takes_fds(const struct vfu_header *header)
 {
@@ -222,8 +221,7 @@ int channel_next(struct vfu_channel *channel, struct vfu_message *message)
 	return possible ? 1 : -EMSGSIZE;
 }
 
-/* ---- Sending
- * ------------------------------------------------------------------------------------- */
+/* ---- Sending ---------------------------------------------------------------------------- */
 
 static ssize_t send_some(struct vfu_channel *channel, const int *fds, unsigned int fd_count)
 {

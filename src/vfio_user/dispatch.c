@@ -17,8 +17,7 @@
 
 #define REPLY_ROOM (CHANNEL_TX_BYTES - sizeof(struct vfu_header))
 
-/* ---- VERSION
- * --------------------------------------------------------------------------------------- */
+/* ---- VERSION ---------------------------------------------------------------------------- */
 
 static int open_twin(struct vfu_server *server, struct vfu_reply *reply)
 {
@@ -58,8 +57,7 @@ static int handle_version(struct vfu_server *server, const struct vfu_message *m
 	return 0;
 }
 
-/* ---- DMA map
- * --------------------------------------------------------------------------------------- */
+/* ---- DMA map ---------------------------------------------------------------------------- */
 
 static int handle_dma_map(struct vfu_server *server, const struct vfu_message *message,
 			  struct vfu_reply *reply)
@@ -89,8 +87,7 @@ static int handle_dma_unmap(struct vfu_server *server, const struct vfu_message 
 	return 0;
 }
 
-/* ---- Info
- * ------------------------------------------------------------------------------------------ */
+/* ---- Info ------------------------------------------------------------------------------- */
 
 #define DEVICE_INFO_BYTES 16u /* the kernel's structure has grown a capability offset since */
 
@@ -181,8 +178,7 @@ static int handle_region_io_fds(struct vfu_server *server, const struct vfu_mess
 	return reply->fd_count > server->peer.max_msg_fds ? -E2BIG : 0;
 }
 
-/* ---- Interrupts
- * ------------------------------------------------------------------------------------ */
+/* ---- Interrupts ------------------------------------------------------------------------- */
 
 static int handle_irq_info(struct vfu_server *server, const struct vfu_message *message,
 			   struct vfu_reply *reply)
@@ -212,8 +208,7 @@ static int handle_set_irqs(struct vfu_server *server, const struct vfu_message *
 				    message->bytes - sizeof(set), message->fds, message->fd_count);
 }
 
-/* ---- Regions
- * --------------------------------------------------------------------------------------- */
+/* ---- Regions ---------------------------------------------------------------------------- */
 
 static int handle_region_read(struct vfu_server *server, const struct vfu_message *message,
 			      struct vfu_reply *reply)
@@ -298,8 +293,7 @@ static int handle_write_multi(struct vfu_server *server, const struct vfu_messag
 	return 0;
 }
 
-/* ---- The rest
- * -------------------------------------------------------------------------------------- */
+/* ---- The rest --------------------------------------------------------------------------- */
 
 static int handle_reset(struct vfu_server *server, const struct vfu_message *message,
 			struct vfu_reply *reply)
@@ -353,8 +347,7 @@ static const struct command {
 	[VFU_DEVICE_FEATURE] = { handle_feature, sizeof(struct vfu_device_feature), SIZE_MAX },
 };
 
-/* ---- One message
- * ----------------------------------------------------------------------------------- */
+/* ---- One message ------------------------------------------------------------------------ */
 
 static int run_command(struct vfu_server *server, const struct vfu_message *message,
 		       struct vfu_reply *reply)

@@ -24,8 +24,7 @@
 /* Well inside the 5 s after which QEMU gives up on an access that waits for a lock of a lane's. */
 #define DMA_TIMEOUT_NS (2 * NSEC_PER_SEC)
 
-/* ---- On the lane
- * --------------------------------------------------------------------------------- */
+/* ---- On the lane ------------------------------------------------------------------------ */
 
 static void add_request(struct vfu_dma *dma, struct vfu_dma_request *request)
 {
@@ -129,8 +128,7 @@ static int dma_write(void *opaque, gpa_t gpa, const void *buf, size_t len)
 	return transfer(opaque, true, gpa.v, (uint8_t *)buf, len);
 }
 
-/* ---- On the thread that runs the loop
- * -------------------------------------------------------------- */
+/* ---- On the thread that runs the loop --------------------------------------------------- */
 
 static void finish(struct vfu_dma *dma, struct vfu_dma_request *request, int result)
 {
@@ -281,8 +279,7 @@ int vfu_dma_reply(struct vfu_server *server, const struct vfu_message *message)
 	return err;
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------- */
 
 int vfu_dma_init(struct vfu_server *server)
 {

@@ -19,8 +19,7 @@
 
 #define BACKLOG 8
 
-/* ---- A client
- * ------------------------------------------------------------------------------------ */
+/* ---- A client --------------------------------------------------------------------------- */
 
 static void tell(struct vfu_server *server, bool connected)
 {
@@ -112,8 +111,7 @@ static void twin_ready(struct loop_source *source, uint32_t events)
 	serve(server);
 }
 
-/* ---- Accepting
- * ------------------------------------------------------------------------------------- */
+/* ---- Accepting -------------------------------------------------------------------------- */
 
 /* A client killed a moment ago may still count as connected when the next one knocks. */
 static bool client_has_gone(struct vfu_server *server)
@@ -265,13 +263,15 @@ static int adopt_fd(struct vfu_server *server, int fd)
 						     : take_client(server, fd);
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------- */
 
 int vfu_server_create(const struct vfu_server_config *config, struct vfu_server **out)
 {
-	struct vfu_server *server = calloc(1, sizeof(*server));
+	struct vfu_server *server;
 
+	if (config->fd < 0 && !config->socket_path)
+		return -EINVAL;
+	server = calloc(1, sizeof(*server));
 	if (!server)
 		return -ENOMEM;
 	server->config = *config;

@@ -22,7 +22,10 @@ struct vfu_server_config {
 	void *opaque;
 };
 
-/* -errno, with a log line that says what to do. */
+/*
+ * Takes config->fd over, unless it fails: -errno, with a log line that says what to do.  The
+ * device must be without another transport.
+ */
 int vfu_server_create(const struct vfu_server_config *config, struct vfu_server **server);
 /* Disconnects the client, removes the socket file. */
 void vfu_server_destroy(struct vfu_server *server);

@@ -124,7 +124,7 @@ static void messages_need_a_transport(void **state)
 	guest_leave(guest);
 }
 
-/* ---- Readers while the map changes ---- */
+/* ---- Readers while the map changes ------------------------------------------------------ */
 
 static _Atomic bool leave;
 static _Atomic uint64_t looks;
@@ -166,7 +166,7 @@ static void map_changes_under_readers(void **state)
 	close(fd);
 }
 
-/* ---- SIGBUS ---- */
+/* ---- SIGBUS ----------------------------------------------------------------------------- */
 
 static void truncated_pages_are_zeros(void **state)
 {

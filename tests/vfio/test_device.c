@@ -138,7 +138,7 @@ static uint64_t take(int fd)
 	return read(fd, &count, sizeof(count)) < 0 ? 0 : count;
 }
 
-/* ---- Config space ---- */
+/* ---- Config space ----------------------------------------------------------------------- */
 
 static void identity_cannot_be_written(void **state)
 {
@@ -200,8 +200,10 @@ static void msi_behaves(void **state)
 	put(MSI_AT + PCI_MSI_MASK_64, 4, 4);
 	assert_int_equal(take(fds[0]), 1);
 	assert_int_equal(get(MSI_AT + PCI_MSI_PENDING_64, 4), 0);
-	/* Off again, by a reset. */
+	/* Off again, by a reset, which lets nothing out that was held back. */
+	vfio_irq_trigger(device, VFIO_PCI_MSI_IRQ_INDEX, 2);
 	vfio_device_reset(device);
+	assert_int_equal(take(fds[2]), 0);
 	vfio_device_interrupt(device);
 	assert_int_equal(take(intx), 1);
 	vfio_irq_trigger(device, VFIO_PCI_MSI_IRQ_INDEX, 4);
@@ -260,7 +262,7 @@ static void dma_changes_are_told(void **state)
 	assert_int_equal(changes, 2);
 }
 
-/* ---- Interrupts from threads ---- */
+/* ---- Interrupts from threads ------------------------------------------------------------ */
 
 static void *fire_many(void *opaque)
 {
@@ -285,7 +287,7 @@ static void threads_fire_while_eventfds_change(void **state)
 		pthread_join(threads[i], NULL);
 }
 
-/* ---- Descriptions that make no sense ---- */
+/* ---- Descriptions that make no sense ---------------------------------------------------- */
 
 static void spoil_pci(struct vfio_config *config, int kind)
 {

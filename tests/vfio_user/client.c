@@ -46,7 +46,7 @@ const char rig_device_json[] =
 	"  \"irqs\": { \"intx\": 1, \"msi\": 4, \"msix\": 8, \"err\": 1, \"req\": 1 },"
 	"  \"dma\": { \"max_maps\": 8, \"max_bytes\": \"0x100000000\" } }";
 
-/* ---- The rig --------------------------------------------------------------------------------- */
+/* ---- The rig ---------------------------------------------------------------------------- */
 
 static void load_device(struct rig *rig, const char *json)
 {
@@ -126,7 +126,7 @@ void rig_step(struct rig *rig)
 		;
 }
 
-/* ---- Messages -------------------------------------------------------------------------------- */
+/* ---- Messages --------------------------------------------------------------------------- */
 
 void client_send_raw(struct rig *rig, const void *bytes, size_t len, const int *fds,
 		     unsigned int fd_count)
@@ -288,7 +288,7 @@ void client_close_reply_fds(struct rig *rig)
 	rig->reply->fd_count = 0;
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands --------------------------------------------------------------------------- */
 
 int client_version(struct rig *rig, const char *json)
 {

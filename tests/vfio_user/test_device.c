@@ -14,7 +14,7 @@
 #define MSI  VFIO_PCI_MSI_IRQ_INDEX
 #define MSIX VFIO_PCI_MSIX_IRQ_INDEX
 
-/* ---- Info ---- */
+/* ---- Info ------------------------------------------------------------------------------- */
 
 static struct vfio_region_info region_info(struct rig *rig, uint32_t index, uint32_t argsz)
 {
@@ -152,7 +152,7 @@ static void io_fds_more_than_the_client_takes(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Regions ---- */
+/* ---- Regions ---------------------------------------------------------------------------- */
 
 static void regions_hold_what_was_written(void **state)
 {
@@ -190,7 +190,7 @@ static void lenient_devices_answer_all(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Interrupts ---- */
+/* ---- Interrupts ------------------------------------------------------------------------- */
 
 static void give(struct rig *rig, uint32_t action, uint32_t index, uint32_t start, int fd)
 {
@@ -409,7 +409,7 @@ static void reset_keeps_eventfds(void **state)
 	close(fd);
 }
 
-/* ---- DMA map ---- */
+/* ---- DMA map ---------------------------------------------------------------------------- */
 
 static int guest_get(struct rig *rig, uint64_t addr, void *buf, size_t len)
 {
@@ -531,7 +531,7 @@ static void truncated_memory_does_not_kill(void **state)
 	close(fd);
 }
 
-/* ---- Config space, over the wire ---- */
+/* ---- Config space, over the wire -------------------------------------------------------- */
 
 static void bars_size_themselves(void **state)
 {

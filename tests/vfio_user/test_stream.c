@@ -161,7 +161,7 @@ static void same_id_twice(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Sizes that lie ---- */
+/* ---- Sizes that lie --------------------------------------------------------------------- */
 
 static void size_below_a_header(void **state)
 {
@@ -208,7 +208,7 @@ static void largest_write(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Descriptors ---- */
+/* ---- Descriptors ------------------------------------------------------------------------ */
 
 static void posted_writes_before_a_descriptor(void **state)
 {
@@ -334,7 +334,7 @@ static void floods_of_descriptors(void **state)
 	close(memory);
 }
 
-/* ---- A client that does not read ---- */
+/* ---- A client that does not read -------------------------------------------------------- */
 
 static void slow_reader(void **state)
 {
@@ -400,7 +400,7 @@ static void dies_without_reading(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Posted writes ---- */
+/* ---- Posted writes ---------------------------------------------------------------------- */
 
 static void posted_writes_are_done_in_order(void **state)
 {
@@ -448,7 +448,7 @@ static void multi_is_done_in_order(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- Death at each step ---- */
+/* ---- Death at each step ----------------------------------------------------------------- */
 
 static int death_fd;
 
