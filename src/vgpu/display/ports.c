@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/log.h"
 #include "base/trace.h"
 #include "vgpu/display/state.h"
 #include "vgpu/irq.h"
@@ -187,6 +188,27 @@ int vgpu_display_plug(struct vgpu *v, unsigned int index, bool plugged)
 	return 0;
 }
 
+/* Told here, where it is known what is wrong with a monitor, and what would do. */
+static void port_refuse(struct vgpu *v, unsigned int index, const struct vgpu_port_config *wanted,
+			int err)
+{
+	const struct vgpu_type *type = v->config.type;
+	bool hdmi = wanted->kind == VGPU_PORT_HDMI;
+
+	if (err == -ERANGE)
+		log_error("port %c: %s cannot carry %ux%u at %u Hz: ask for a lower rate%s",
+			  'B' + index, hdmi ? "HDMI" : "DisplayPort", wanted->width, wanted->height,
+			  wanted->refresh_hz, hdmi ? ", or for a dp port" : "");
+	else
+		log_error(
+			"port %c: no monitor is %ux%u at %u Hz: widths are even, sizes from %ux%u "
+			"to %ux%u, rates from 24 to 144 Hz",
+			'B' + index, wanted->width, wanted->height, wanted->refresh_hz,
+			VGPU_MONITOR_MIN_WIDTH, VGPU_MONITOR_MIN_HEIGHT,
+			MIN(VGPU_MONITOR_MAX_WIDTH, type ? type->max_width : UINT32_MAX),
+			MIN(VGPU_MONITOR_MAX_HEIGHT, type ? type->max_height : UINT32_MAX));
+}
+
 int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config)
 {
 	struct vgpu_display *display = v->display;
@@ -202,8 +224,10 @@ int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config)
 			continue;
 		err = port_timing(v, wanted->kind, wanted->width, wanted->height,
 				  wanted->refresh_hz, &port->timing);
-		if (err)
+		if (err) {
+			port_refuse(v, i, wanted, err);
 			return err;
+		}
 		port->kind = wanted->kind;
 		port->sink.ddc = &port->ddc;
 		vgpu_dp_sink_reset(&port->sink);

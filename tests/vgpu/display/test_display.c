@@ -456,6 +456,29 @@ static void wishes_that_cannot_be_are_refused(void **state)
 	fixture_close(&f);
 }
 
+/* At start as well: no vGPU, and a reason. */
+static void monitors_that_cannot_be_make_no_vgpu(void **state)
+{
+	static const struct vgpu_port_config bad[] = {
+		{ VGPU_PORT_HDMI, true, 3840, 2160, 60 },
+		{ VGPU_PORT_DP, true, 1023, 768, 60 },
+		{ VGPU_PORT_DP, true, 1024, 100000, 60 },
+	};
+	static const int errors[] = { -ERANGE, -EINVAL, -EINVAL };
+	struct fixture f;
+
+	fixture_open(&f, one_hdmi, false);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct vgpu_config config = f.v->config;
+		struct vgpu *second = NULL;
+
+		config.ports[0] = bad[i];
+		assert_int_equal(vgpu_create(&config, &second), errors[i]);
+		assert_null(second);
+	}
+	fixture_close(&f);
+}
+
 /* Any value into any display register, and the clock running: no crash, no runaway timer. */
 static void senseless_registers_do_no_harm(void **state)
 {
@@ -506,6 +529,7 @@ int main(void)
 		leak_checked(monitors_come_and_go),
 		leak_checked(no_pulse_before_it_is_enabled),
 		leak_checked(wishes_that_cannot_be_are_refused),
+		leak_checked(monitors_that_cannot_be_make_no_vgpu),
 		leak_checked(senseless_registers_do_no_harm),
 	};
 
