@@ -28,16 +28,19 @@ static void print_monitor(json_t *m)
 {
 	const char *kind = json_string_value(json_object_get(m, "kind"));
 	bool there = kind && strcmp(kind, "none");
+	int refresh_hz = (int)json_integer_value(json_object_get(m, "refresh_hz"));
+	char rate[24] = "";
 
+	if (refresh_hz)
+		snprintf(rate, sizeof(rate), " at %d Hz", refresh_hz);
 	printf("head %d: ", (int)json_integer_value(json_object_get(m, "head")));
 	if (!there)
 		puts("no port");
 	else
-		printf("%s, %s, %dx%d at %d Hz\n", kind,
+		printf("%s, %s, %dx%d%s\n", kind,
 		       json_is_true(json_object_get(m, "plugged")) ? "plugged" : "unplugged",
 		       (int)json_integer_value(json_object_get(m, "width")),
-		       (int)json_integer_value(json_object_get(m, "height")),
-		       (int)json_integer_value(json_object_get(m, "refresh_hz")));
+		       (int)json_integer_value(json_object_get(m, "height")), rate);
 }
 
 static void print_pipe(json_t *p)

@@ -9,14 +9,13 @@
 
 #include "base/checked.h"
 
-#define DEFAULT_WIDTH	   1024
-#define DEFAULT_HEIGHT	   768
-#define DEFAULT_REFRESH_HZ 60
+#define DEFAULT_WIDTH  1024
+#define DEFAULT_HEIGHT 768
 /* What an EDID made by us can hold; the type of the vGPU sets the limit that counts. */
-#define MODE_MIN	   64
-#define MODE_MAX	   4096
-#define REFRESH_MIN_HZ	   24
-#define REFRESH_MAX_HZ	   144
+#define MODE_MIN       64
+#define MODE_MAX       4096
+#define REFRESH_MIN_HZ 24
+#define REFRESH_MAX_HZ 144
 
 /* strtoull() that takes no sign, no blanks and nothing behind but what *@end shows. */
 static int parse_digits(const char *text, int base, uint64_t *value, const char **end)
@@ -85,7 +84,7 @@ static int take_number(const char **text, uint32_t min, uint32_t max, uint32_t *
 
 int option_mode(const char *text, struct option_mode *mode)
 {
-	struct option_mode m = { .refresh_hz = DEFAULT_REFRESH_HZ };
+	struct option_mode m = { 0 };
 	int err = take_number(&text, MODE_MIN, MODE_MAX, &m.width);
 
 	if (!err && *text++ != 'x')
@@ -136,8 +135,7 @@ int option_port(const char *text, struct vgpu_port_config *port)
 {
 	struct vgpu_port_config p = { .plugged = true,
 				      .width = DEFAULT_WIDTH,
-				      .height = DEFAULT_HEIGHT,
-				      .refresh_hz = DEFAULT_REFRESH_HZ };
+				      .height = DEFAULT_HEIGHT };
 
 	if (!strcmp(text, "none")) {
 		*port = (struct vgpu_port_config){ .kind = VGPU_PORT_NONE };

@@ -19,7 +19,7 @@ int option_size(const char *text, uint64_t *bytes);
 
 struct option_mode {
 	uint32_t width, height;
-	uint32_t refresh_hz; /* 60 when the text names none */
+	uint32_t refresh_hz; /* 0 when the text names none: the fastest the port takes, up to 60 */
 };
 /* "WxH" or "WxH@HZ". */
 int option_mode(const char *text, struct option_mode *mode);

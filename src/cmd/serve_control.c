@@ -198,7 +198,7 @@ static void set_mode(void *opaque, json_t *params, struct control_reply *reply)
 
 	if (!port || take_uint(params, "width", type->max_width, 0, &width, reply) ||
 	    take_uint(params, "height", type->max_height, 0, &height, reply) ||
-	    take_uint(params, "refresh_hz", 144, 60, &refresh_hz, reply))
+	    take_uint(params, "refresh_hz", 144, 0, &refresh_hz, reply))
 		return;
 	err = vgpu_display_set_mode(vgpu_device_vgpu(serve->vgpu), index, width, height,
 				    refresh_hz);

@@ -57,7 +57,7 @@ static void modes(void **state)
 	assert_int_equal(option_mode("1600x900", &mode), 0);
 	assert_int_equal(mode.width, 1600);
 	assert_int_equal(mode.height, 900);
-	assert_int_equal(mode.refresh_hz, 60);
+	assert_int_equal(mode.refresh_hz, 0);
 	assert_int_equal(option_mode("3840x2160@30", &mode), 0);
 	assert_int_equal(mode.refresh_hz, 30);
 }
