@@ -28,7 +28,9 @@ MAY_USE = {
     "vgpu": ["guest", "gpu", "scan", "shadow", "sched", "display"],
     "vfio": ["guest"],
     "vfio_user": ["guest", "vfio"],
-    "lib": ["guest", "gpu", "scan", "shadow", "sched", "display", "vgpu", "vfio", "vfio_user"],
+    "kvm": ["guest", "vfio"],
+    "lib": ["guest", "gpu", "scan", "shadow", "sched", "display", "vgpu", "vfio", "vfio_user",
+            "kvm"],
     "cmd": ["guest", "gpu", "scan", "shadow", "sched", "display", "vgpu", "vfio", "vfio_user",
             "lib"],
 }
@@ -36,7 +38,7 @@ MAY_USE = {
 # Libraries and kernel interfaces that belong to one concern.
 SYSTEM_OWNERS = [
     (re.compile(r"linux/vfio\.h|linux/pci_regs\.h"), {"vfio", "vfio_user", "lib", "cmd"}),
-    (re.compile(r"linux/kvm\.h"), {"kvm"}),
+    (re.compile(r"linux/kvm\.h"), {"guest", "kvm"}),
     (re.compile(r"png\.h|rfb/.*"), {"display"}),
     (re.compile(r"jansson\.h"), {"vfio", "vfio_user", "lib", "cmd"}),
     (re.compile(r"seccomp\.h|cap-ng\.h"), {"lib", "cmd"}),

@@ -51,3 +51,15 @@ void guest_resume(struct guest *guest)
 	pthread_rwlock_unlock(&guest->readers);
 	lock_rank_pop(LOCK_GUEST);
 }
+
+void guest_hold(struct guest *guest)
+{
+	atomic_fetch_add(&guest->wanted, 1);
+	if (guest->ops->cancel)
+		guest->ops->cancel(guest);
+}
+
+void guest_unhold(struct guest *guest)
+{
+	atomic_fetch_sub(&guest->wanted, 1);
+}

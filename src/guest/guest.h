@@ -25,6 +25,42 @@ enum guest_access { GUEST_READ = 1, GUEST_WRITE = 2 };
 
 struct guest;
 
+/*
+ * Register accesses to a range of the guest's physical address space.  The functions run on the
+ * vCPU's own thread, several at a time; @offset is from the start of the range, the access lies
+ * inside it.
+ */
+struct guest_trap {
+	gpa_t gpa;
+	uint64_t bytes;
+	void (*read)(void *opaque, uint64_t offset, void *buf, size_t len);
+	void (*write)(void *opaque, uint64_t offset, const void *buf, size_t len);
+	void *opaque;
+};
+
+/* A store that needs no answer: @eventfd is signalled, the value is lost. */
+struct guest_doorbell {
+	gpa_t gpa;
+	uint32_t bytes; /* width of the store: 1, 2, 4, 8; 0: any */
+	bool match;	/* only a store of @value counts, others trap */
+	uint64_t value;
+	int eventfd; /* borrowed */
+};
+
+/* Memory of the device that the guest reads, and writes if @writable, without a trap. */
+struct guest_window {
+	gpa_t gpa;
+	uint64_t bytes; /* whole pages, like the addresses */
+	void *host;
+	bool writable; /* false: stores trap as if the window were not there */
+};
+
+/* A message-signalled interrupt: the store the device would make. */
+struct guest_msi {
+	uint64_t address;
+	uint32_t data;
+};
+
 struct guest_ops {
 	/* Copies @len bytes; -EFAULT when any of them is no memory or forbids the access. */
 	int (*read)(struct guest *guest, gpa_t gpa, void *buf, size_t len);
@@ -35,6 +71,36 @@ struct guest_ops {
 	 * only: then read and write still work).
 	 */
 	void *(*map)(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len);
+
+	/*
+	 * What only a hypervisor in this process can do: each is NULL where it cannot.  Called by
+	 * the thread that changes the device (a config write, a reset), never from a trap and never
+	 * in a reader section.
+	 */
+
+	/* @trap is copied.  -EEXIST when the range overlaps another trap, -EINVAL, -ENOSPC. */
+	int (*trap)(struct guest *guest, const struct guest_trap *trap);
+	/* Of exactly that range; returns when no access to it is being served.  -ENOENT. */
+	int (*untrap)(struct guest *guest, gpa_t gpa, uint64_t bytes);
+	/* Inside a trapped range.  -EEXIST, -ENOSPC, -errno: then the store traps as before. */
+	int (*doorbell)(struct guest *guest, const struct guest_doorbell *doorbell, bool on);
+	/* On: -ENOSPC, -EEXIST, -errno: then accesses trap as before. */
+	int (*window)(struct guest *guest, const struct guest_window *window, bool on);
+	/*
+	 * From now on a signal of @eventfd (borrowed) reaches the guest as @msi, with no thread in
+	 * between; NULL: no longer.  -ENOSPC, -errno: signal it by hand.
+	 */
+	int (*irq_route)(struct guest *guest, int eventfd, const struct guest_msi *msi);
+	/* Signals by hand.  Any thread; does not block. */
+	int (*irq_signal)(struct guest *guest, const struct guest_msi *msi);
+	/*
+	 * Changes of the @count pages at @gpa are told to the sink (guest_kvm_config) from now on,
+	 * or no longer.  A tracked page's stores are seen once they are done.  -EFAULT: no memory
+	 * there.
+	 */
+	int (*track)(struct guest *guest, const gpa_t *pages, size_t count, bool on);
+	/* Fails what a reader waits for, and what it will wait for while guest_wanted(). */
+	void (*cancel)(struct guest *guest);
 };
 
 struct guest {
@@ -66,7 +132,14 @@ static inline uint64_t guest_generation(struct guest *guest)
 void guest_quiesce(struct guest *guest);
 void guest_resume(struct guest *guest);
 
-/* ---- SIGBUS ------------------------------------------------------------------------------ */
+/*
+ * Around work that waits for readers by other means (a device reset that stops the lanes): what
+ * readers wait for fails with -EIO, and guest_wanted() is true.
+ */
+void guest_hold(struct guest *guest);
+void guest_unhold(struct guest *guest);
+
+/* ---- SIGBUS ----------------------------------------------------------------------------- */
 
 /*
  * Declares [@start, @start + @bytes) a shared mapping of a file that somebody else may truncate;
@@ -79,7 +152,7 @@ void guest_sigbus_remove(int handle);
 /* Faults answered so far in this process. */
 uint64_t guest_sigbus_count(void);
 
-/* ---- The guest of a remote VMM ------------------------------------------------------------- */
+/* ---- The guest of a remote VMM ---------------------------------------------------------- */
 
 /* How a slot's memory is reached. */
 enum guest_backing {
@@ -131,15 +204,76 @@ void guest_remote_unmap_all(struct guest *guest, void (*changed)(void *), void *
 /* NULL takes the messages away. */
 void guest_remote_set_dma(struct guest *guest, const struct guest_dma_ops *ops, void *opaque);
 
-/*
- * Around work that waits for readers by other means (a device reset that stops the lanes): messages
- * pending and to come fail with -EIO, and guest_wanted() is true.
- */
-void guest_remote_hold(struct guest *guest);
-void guest_remote_unhold(struct guest *guest);
-
 size_t guest_remote_slot_count(struct guest *guest);
 uint64_t guest_remote_bytes(struct guest *guest);
+
+/* ---- The guest of a VMM in this process ------------------------------------------------------ */
+
+/* What the VMM lends; every function may be called on any thread that changes the device. */
+struct guest_kvm_config {
+	int vm_fd; /* of KVM_CREATE_VM, borrowed; -1: no KVM, or none that we may use */
+	/* KVM memory slot numbers that are ours: [first_slot, first_slot + slot_count). */
+	uint32_t first_slot, slot_count;
+	/*
+	 * Makes interrupt number @gsi deliver @msi (KVM_SET_GSI_ROUTING replaces the whole table,
+	 * so only the VMM, which knows the rest of it, can); NULL takes the route away.  NULL
+	 * function: MSIs are signalled by hand.
+	 */
+	int (*route)(void *opaque, uint32_t gsi, const struct guest_msi *msi);
+	uint32_t first_gsi, gsi_count; /* interrupt numbers that are ours */
+	/*
+	 * Keeps every vCPU out of the guest, and lets them in again: around the moment in which a
+	 * piece of memory that is being split has no slot.  NULL: pages cannot be tracked.
+	 */
+	void (*pause)(void *opaque);
+	void (*resume)(void *opaque);
+	/* A store to a tracked page was done; on the vCPU's thread. */
+	void (*page_written)(void *opaque, gpa_t page);
+	void *opaque;
+};
+
+/* A guest without memory yet; -EINVAL, -errno. */
+int guest_kvm_create(const struct guest_kvm_config *config, struct guest **guest);
+/* Every vCPU and trap must have gone. */
+void guest_kvm_destroy(struct guest *guest);
+
+struct guest_kvm_memory {
+	gpa_t gpa;
+	uint64_t bytes;
+	void *host;	     /* borrowed until removed */
+	unsigned int access; /* GUEST_*; without GUEST_WRITE also the vCPUs cannot store there */
+	bool install;	     /* make the KVM slot as well: then its pages can be tracked */
+};
+
+/*
+ * Changes of the map; as those of guest_remote_*().  -EEXIST: overlaps another; -EINVAL: empty,
+ * wraps, or to be installed and not of whole pages; -ENOSPC: no slot number left; -errno of KVM.
+ */
+int guest_kvm_memory_add(struct guest *guest, const struct guest_kvm_memory *memory);
+/* The one that is exactly [@gpa, @gpa + @bytes); -ENOENT. */
+int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes);
+/* In one step for readers; for vCPUs there is a moment without.  -ENOENT, -EEXIST, -errno. */
+int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to);
+size_t guest_kvm_memory_count(struct guest *guest);
+uint64_t guest_kvm_memory_bytes(struct guest *guest);
+
+/*
+ * A vCPU's mark: while it serves an access, guest_ops.untrap waits for it.  Registered by any
+ * thread, used by one at a time.
+ */
+struct guest_vcpu {
+	_Alignas(64) _Atomic uint64_t serving; /* odd: in the middle of an access */
+	uint64_t served;		       /* accesses, by the vCPU's thread */
+	struct guest_vcpu *next;
+};
+void guest_kvm_vcpu_add(struct guest *guest, struct guest_vcpu *vcpu);
+void guest_kvm_vcpu_remove(struct guest *guest, struct guest_vcpu *vcpu);
+/*
+ * Serves a load or store of a vCPU on its thread: by the trap that holds it, or, for a store to a
+ * tracked page, by doing it.  False: not ours.  Takes no lock and allocates nothing.
+ */
+bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, void *buf,
+		      size_t len, bool write);
 
 static inline int guest_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 {

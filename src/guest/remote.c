@@ -36,28 +36,22 @@ static struct guest_remote *remote_of(struct guest *guest)
 	return container_of(guest, struct guest_remote, guest);
 }
 
-void guest_remote_hold(struct guest *guest)
+static void remote_cancel(struct guest *guest)
 {
 	struct guest_remote *remote = remote_of(guest);
 
-	atomic_fetch_add(&guest->wanted, 1);
 	if (remote->dma)
 		remote->dma->cancel(remote->dma_opaque);
 }
 
-void guest_remote_unhold(struct guest *guest)
-{
-	atomic_fetch_sub(&guest->wanted, 1);
-}
-
 static void quiesce(struct guest_remote *remote)
 {
-	guest_remote_hold(&remote->guest);
+	guest_hold(&remote->guest);
 	guest_quiesce(&remote->guest);
-	guest_remote_unhold(&remote->guest);
+	guest_unhold(&remote->guest);
 }
 
-/* ---- Reading and writing --------------------------------------------------------------------- */
+/* ---- Reading and writing ---------------------------------------------------------------- */
 
 static int file_copy(const struct guest_slot *slot, uint64_t at, void *buf, size_t len, bool write)
 {
@@ -154,8 +148,7 @@ static void *remote_map(struct guest *guest, gpa_t gpa, unsigned int access, siz
 	return slot->host + (gpa.v - slot->gpa);
 }
 
-/* ---- Making and dropping a slot ----------------------------------------------------------------
- */
+/* ---- Making and dropping a slot --------------------------------------------------------- */
 
 /*
  * Regular files only: memfd, tmpfs, hugetlbfs and plain files.  A device node, pipe or socket in
@@ -263,8 +256,7 @@ static bool slot_is(const struct guest_slot *slot, const struct guest_slot_confi
 	       st.st_dev == slot->dev && st.st_ino == slot->ino;
 }
 
-/* ---- Changing the map --------------------------------------------------------------------------
- */
+/* ---- Changing the map ------------------------------------------------------------------- */
 
 int guest_remote_map(struct guest *guest, const struct guest_slot_config *config,
 		     void (*changed)(void *), void *opaque)
@@ -353,6 +345,7 @@ static const struct guest_ops remote_ops = {
 	.read = remote_read,
 	.write = remote_write,
 	.map = remote_map,
+	.cancel = remote_cancel,
 };
 
 int guest_remote_create(struct guest **guest)

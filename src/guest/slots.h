@@ -21,7 +21,8 @@ struct guest_slot {
 	ino_t ino;
 	void *map_base; /* MMAP: what munmap() wants */
 	size_t map_bytes;
-	int sigbus; /* MMAP: handle */
+	int sigbus;	/* MMAP: handle */
+	bool installed; /* a VMM in this process had us make the hypervisor's slot too */
 };
 
 struct guest_slots {

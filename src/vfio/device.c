@@ -40,13 +40,17 @@ int vfio_device_create(const struct vfio_config *config, struct vfio_device **ou
 	if (!device)
 		return -ENOMEM;
 	take_config(device, config);
-	err = guest_remote_create(&device->guest);
+	device->guest = config->guest;
+	vfio_decode_init(device);
+	if (!config->guest)
+		err = guest_remote_create(&device->guest);
 	if (!err)
 		err = pci_space_init(device);
 	if (!err)
 		err = vfio_irqs_init(device);
 	if (err) {
-		guest_remote_destroy(device->guest);
+		if (!config->guest)
+			guest_remote_destroy(device->guest);
 		free(device);
 		return err;
 	}
@@ -59,13 +63,15 @@ void vfio_device_destroy(struct vfio_device *device)
 {
 	if (!device)
 		return;
+	vfio_decode_fini(device);
 	if (device->config.ops->destroy) {
-		guest_remote_hold(device->guest);
+		guest_hold(device->guest);
 		device->config.ops->destroy(device->config.opaque);
-		guest_remote_unhold(device->guest);
+		guest_unhold(device->guest);
 	}
 	vfio_irqs_fini(device);
-	guest_remote_destroy(device->guest);
+	if (!device->config.guest)
+		guest_remote_destroy(device->guest);
 	free(device);
 }
 
@@ -89,12 +95,13 @@ void vfio_device_reset(struct vfio_device *device)
 	/* What is pending goes first: the end of the guest's masks must not let it out. */
 	vfio_irqs_reset(device);
 	pci_space_reset(device);
+	vfio_decode_update(device);
 	device->low_power = false;
 	if (device->config.ops->reset) {
 		/* It stops its lanes, and one may wait for a message this thread would bring. */
-		guest_remote_hold(device->guest);
+		guest_hold(device->guest);
 		device->config.ops->reset(device->config.opaque);
-		guest_remote_unhold(device->guest);
+		guest_unhold(device->guest);
 	}
 	device->resetting = false;
 }
@@ -102,6 +109,10 @@ void vfio_device_reset(struct vfio_device *device)
 void vfio_device_detach(struct vfio_device *device)
 {
 	vfio_irqs_disable(device);
+	if (device->config.guest) {
+		vfio_device_reset(device);
+		return;
+	}
 	vfio_device_set_dma_ops(device, NULL, NULL);
 	vfio_device_reset(device);
 	vfio_device_dma_unmap(device, VFIO_DMA_UNMAP_FLAG_ALL, iova(0), 0);
@@ -118,6 +129,23 @@ int vfio_device_check_access(struct vfio_device *device, uint32_t region, uint64
 	const struct vfio_region_config *config = &device->config.regions[region];
 	if (!range_fits(offset, len, config->size) || (config->flags & flags) != flags)
 		return -EINVAL;
+	return 0;
+}
+
+/* No counters: they have one writer.  Who serves vCPUs counts for each of them. */
+int vfio_device_bar_access(struct vfio_device *device, uint32_t region, uint64_t offset, void *buf,
+			   size_t len, bool write)
+{
+	const struct vfio_config *config = &device->config;
+	uint32_t flags = write ? VFIO_REGION_INFO_FLAG_WRITE : VFIO_REGION_INFO_FLAG_READ;
+	int err = vfio_device_check_access(device, region, offset, len, flags);
+
+	if (err || region >= VFIO_PCI_CONFIG_REGION_INDEX)
+		return -EINVAL;
+	if (len && write)
+		config->ops->region_write(config->opaque, region, offset, buf, len);
+	else if (len)
+		config->ops->region_read(config->opaque, region, offset, buf, len);
 	return 0;
 }
 
@@ -177,6 +205,7 @@ int vfio_device_write(struct vfio_device *device, uint32_t region, uint64_t offs
 	if (region == VFIO_PCI_CONFIG_REGION_INDEX) {
 		counter_add(&device->config_writes, 1);
 		pci_space_write(device, (uint16_t)offset, buf, len);
+		vfio_decode_update(device);
 	} else {
 		config->ops->region_write(config->opaque, region, offset, buf, len);
 	}
@@ -226,7 +255,9 @@ void vfio_device_stats(struct vfio_device *device, struct vfio_stats *stats)
 		.interrupts = device->interrupts,
 		.dma_maps = device->dma_maps,
 		.dma_unmaps = device->dma_unmaps,
-		.dma_bytes_mapped = guest_remote_bytes(device->guest),
-		.dma_map_count = (uint32_t)guest_remote_slot_count(device->guest),
 	};
+	if (!device->config.guest) {
+		stats->dma_bytes_mapped = guest_remote_bytes(device->guest);
+		stats->dma_map_count = (uint32_t)guest_remote_slot_count(device->guest);
+	}
 }

@@ -29,6 +29,8 @@ struct pci_space {
 
 struct irq_vector {
 	int trigger_fd; /* all guarded by the lock of the interrupts */
+	bool by_hand;	/* the hypervisor has no route for it: send it the message itself */
+	struct guest_msi msi;
 	bool masked;
 	bool pending;			  /* fired while masked */
 	struct irq_switch *mask, *unmask; /* eventfds by which the client does it; or NULL */
@@ -39,12 +41,24 @@ struct vfio_irqs {
 	struct irq_vector *vectors[VFIO_PCI_NUM_IRQS];
 	uint32_t counts[VFIO_PCI_NUM_IRQS];
 	bool intx_asserted; /* level; guarded by the lock */
+	bool in_hypervisor; /* MSIs end there, by our own eventfds */
 	struct loop *loop;
+};
+
+/* Where a BAR is decoded by a hypervisor in this process. */
+struct vfio_decode {
+	struct vfio_device *device;
+	unsigned int bar;
+	bool on;
+	uint64_t gpa;
+	unsigned int window_count;
+	struct vfio_window windows[VFIO_MAX_WINDOWS];
 };
 
 struct vfio_device {
 	struct vfio_config config;
-	struct guest *guest;
+	struct guest *guest; /* of our own, unless the configuration brought one */
+	struct vfio_decode decode[6];
 	struct pci_space pci;
 	struct vfio_irqs irqs;
 	bool low_power; /* the client allows low power states */
@@ -92,6 +106,12 @@ static inline void pci_put32(uint8_t *bytes, unsigned int offset, uint32_t value
 	pci_put16(bytes, offset + 2, (uint16_t)(value >> 16));
 }
 
+/* decode.c */
+void vfio_decode_init(struct vfio_device *device);
+/* After config space has changed. */
+void vfio_decode_update(struct vfio_device *device);
+void vfio_decode_fini(struct vfio_device *device);
+
 /* pci_caps.c */
 int pci_caps_init(struct vfio_device *device);
 /* After @buf was written to [@offset, @offset + @len); @old_pmcsr is from before. */
@@ -99,6 +119,8 @@ void pci_caps_written(struct vfio_device *device, unsigned int offset, const uin
 		      size_t len, uint16_t old_pmcsr);
 /* Before [@offset, @offset + @len) is read: pending bits become current. */
 void pci_caps_reading(struct vfio_device *device, unsigned int offset, size_t len);
+/* The message of vector 0, as the guest has set it. */
+void pci_msi_message(const struct pci_space *pci, uint64_t *address, uint32_t *data);
 /* Follows the MSI registers after a write or a reset. */
 void pci_msi_update(struct vfio_device *device);
 

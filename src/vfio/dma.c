@@ -21,6 +21,8 @@ static int check_map(struct vfio_device *device, uint32_t flags, uint64_t bytes,
 {
 	uint32_t modes = flags & (VFIO_DMA_MODE_MMAP | VFIO_DMA_MODE_FILE);
 
+	if (device->config.guest)
+		return -ENOTSUP;
 	if (flags &
 	    ~(uint32_t)(VFIO_DMA_READ | VFIO_DMA_WRITE | VFIO_DMA_MODE_MMAP | VFIO_DMA_MODE_FILE))
 		return -EINVAL;
@@ -72,6 +74,8 @@ int vfio_device_dma_unmap(struct vfio_device *device, uint32_t flags, iova_t iov
 	const struct vfio_config *config = &device->config;
 
 	TRACE(vfio_dma_unmap, iova.v, bytes, flags, 0);
+	if (config->guest)
+		return -ENOTSUP;
 	if (flags == VFIO_DMA_UNMAP_FLAG_ALL) {
 		if (iova.v || bytes)
 			return -EINVAL;

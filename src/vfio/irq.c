@@ -72,7 +72,10 @@ static void fire(struct vfio_device *device, unsigned int index, unsigned int ve
 	if (v->trigger_fd < 0)
 		return;
 	TRACE(vfio_irq, index, vector, 0, 0);
-	signal_eventfd(v->trigger_fd);
+	if (v->by_hand)
+		device->guest->ops->irq_signal(device->guest, &v->msi);
+	else
+		signal_eventfd(v->trigger_fd);
 	atomic_fetch_add_explicit(&device->interrupts, 1, memory_order_relaxed);
 	v->masked = index == VFIO_PCI_INTX_IRQ_INDEX;
 }

@@ -168,6 +168,16 @@ static void update_msi_pending(struct vfio_device *device)
 	pci_put32(device->pci.bytes, msi_mask_at(&device->pci) + 4, pending);
 }
 
+void pci_msi_message(const struct pci_space *pci, uint64_t *address, uint32_t *data)
+{
+	bool is_64 = pci_get16(pci, pci->msi + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_64BIT;
+
+	*address = pci_get32(pci, pci->msi + PCI_MSI_ADDRESS_LO);
+	if (is_64)
+		*address |= (uint64_t)pci_get32(pci, pci->msi + PCI_MSI_ADDRESS_HI) << 32;
+	*data = pci_get16(pci, pci->msi + (is_64 ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32));
+}
+
 void pci_msi_update(struct vfio_device *device)
 {
 	struct pci_space *pci = &device->pci;

@@ -22,7 +22,8 @@
 #define VFIO_MAX_MMAP_AREAS 32u
 #define VFIO_MAX_IO_FDS	    32u
 #define VFIO_MAX_CAPS	    16u
-#define VFIO_MAX_VECTORS    2048u	   /* MSI-X's limit; of one IRQ index */
+#define VFIO_MAX_VECTORS    2048u /* MSI-X's limit; of one IRQ index */
+#define VFIO_MAX_WINDOWS    32u
 #define VFIO_MAX_XFER_BYTES (1024u * 1024) /* of one bulk access */
 
 struct vfio_device;
@@ -60,6 +61,17 @@ struct vfio_region_config {
 	struct vfio_io_fd io_fds[VFIO_MAX_IO_FDS];
 	/* BARs only: PCI_BASE_ADDRESS_* low bits (I/O, 64-bit, prefetchable). */
 	uint32_t bar_flags;
+};
+
+/*
+ * Part of a BAR that is plain memory: a hypervisor in this process may let the guest load from it,
+ * and store if @writable, without a trap.
+ */
+struct vfio_window {
+	uint64_t offset, size; /* in the BAR; whole pages */
+	void *host;	       /* the device's; outlives it */
+	bool writable;
+	bool open; /* kept by vfio/ */
 };
 
 struct vfio_pci_cap {
@@ -123,6 +135,12 @@ struct vfio_config {
 	 * clients that cannot take an error there (cloud-hypervisor waits for the data for ever).
 	 */
 	bool lenient;
+	/*
+	 * The guest of a VMM in this process: borrowed, and its memory map is the VMM's business,
+	 * so that DMA maps are -ENOTSUP.  Its traps, windows and interrupts are used.  NULL: the
+	 * VMM is elsewhere and the device makes a guest of its own.
+	 */
+	struct guest *guest;
 	const struct vfio_device_ops *ops;
 	void *opaque;
 };
@@ -148,6 +166,18 @@ void vfio_device_interrupt(struct vfio_device *device);
  * that only knows events uses vfio_device_interrupt().
  */
 void vfio_irq_set_level(struct vfio_device *device, bool asserted);
+
+/*
+ * A VMM in this process: MSIs end in the hypervisor, by eventfds of our own that follow what the
+ * guest writes to the capability, or as messages sent by hand.  -ENOTSUP: not with this guest.
+ */
+int vfio_device_interrupt_hypervisor(struct vfio_device *device);
+/* Before the BAR is first decoded.  -EINVAL: no such bytes or not whole pages; -ENOSPC. */
+int vfio_device_add_window(struct vfio_device *device, unsigned int region,
+			   const struct vfio_window *window);
+/* A BAR's bytes from any thread.  -EINVAL: no such bytes, or against its flags. */
+int vfio_device_bar_access(struct vfio_device *device, uint32_t region, uint64_t offset, void *buf,
+			   size_t len, bool write);
 
 /* The live BAR address (as the guest last wrote it, 64-bit BARs whole); 0 while unassigned. */
 uint64_t vfio_pci_bar_address(struct vfio_device *device, unsigned int bar);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guest_ops of a VMM in this very process: guest memory is the VMM's own, read and written in
+ * place; traps are a table that vCPUs look up (traps.c); the rest is asked of KVM, where the VMM
+ * has lent a VM (kvm_slots.c, kvm_irq.c).  Without one everything still works that needs no
+ * kernel: the VMM then brings accesses and takes interrupts itself.
+ *
+ * Reads, writes and look-ups happen in reader sections, on any thread; the map is changed by one
+ * thread at a time (the caller sees to that).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "guest/kvm.h"
+
+/* ---- Reading and writing --------------------------------------------------------------------- */
+
+static int copy(struct guest_kvm *kvm, uint64_t at, void *buf, size_t len, bool write)
+{
+	unsigned int access = write ? GUEST_WRITE : GUEST_READ;
+	uint8_t *bytes = buf;
+	uint64_t end;
+
+	if (!add_fits(at, len, &end))
+		return -EFAULT;
+	while (len) {
+		const struct guest_slot *slot = guest_slots_find(&kvm->slots, at);
+
+		if (!slot || !(slot->access & access))
+			return -EFAULT;
+		size_t n = MIN(len, slot->bytes - (at - slot->gpa));
+		if (write)
+			memcpy(slot->host + (at - slot->gpa), bytes, n);
+		else
+			memcpy(bytes, slot->host + (at - slot->gpa), n);
+		at += n;
+		bytes += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int kvm_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
+{
+	return copy(guest_kvm_of(guest), gpa.v, buf, len, false);
+}
+
+static int kvm_write(struct guest *guest, gpa_t gpa, const void *buf, size_t len)
+{
+	return copy(guest_kvm_of(guest), gpa.v, (void *)buf, len, true);
+}
+
+static void *kvm_map(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	const struct guest_slot *slot = guest_slots_find(&kvm->slots, gpa.v);
+
+	if (!slot || (slot->access & access) != access)
+		return NULL;
+	*len = slot->bytes - (gpa.v - slot->gpa);
+	return slot->host + (gpa.v - slot->gpa);
+}
+
+/* ---- Traps ----------------------------------------------------------------------------------- */
+
+static int kvm_trap(struct guest *guest, const struct guest_trap *trap)
+{
+	return guest_traps_add(&guest_kvm_of(guest)->traps, trap);
+}
+
+static int kvm_untrap(struct guest *guest, gpa_t gpa, uint64_t bytes)
+{
+	return guest_traps_remove(&guest_kvm_of(guest)->traps, gpa, bytes);
+}
+
+void guest_kvm_vcpu_add(struct guest *guest, struct guest_vcpu *vcpu)
+{
+	guest_traps_vcpu_add(&guest_kvm_of(guest)->traps, vcpu);
+}
+
+void guest_kvm_vcpu_remove(struct guest *guest, struct guest_vcpu *vcpu)
+{
+	guest_traps_vcpu_remove(&guest_kvm_of(guest)->traps, vcpu);
+}
+
+bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, void *buf,
+		      size_t len, bool write)
+{
+	return guest_traps_access(&guest_kvm_of(guest)->traps, vcpu, gpa, buf, len, write);
+}
+
+/* ---- Changing the map ------------------------------------------------------------------------ */
+
+static int check_memory(const struct guest_kvm_memory *memory)
+{
+	uint64_t end;
+
+	if (!memory->bytes || !memory->host || !(memory->access & GUEST_READ) ||
+	    (memory->access & ~(unsigned int)(GUEST_READ | GUEST_WRITE)) ||
+	    !add_fits(memory->gpa.v, memory->bytes - 1, &end))
+		return -EINVAL;
+	if (memory->install && PAGE_OFFSET(memory->gpa.v | memory->bytes | (uintptr_t)memory->host))
+		return -EINVAL;
+	return 0;
+}
+
+static int install(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	if (!slot->installed)
+		return 0;
+	lock_acquire(&kvm->lock);
+	int err = guest_kvm_slot_add(kvm, slot->gpa, slot->bytes, slot->host,
+				     !(slot->access & GUEST_WRITE));
+	lock_release(&kvm->lock);
+	return err;
+}
+
+static void uninstall(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	if (!slot->installed)
+		return;
+	lock_acquire(&kvm->lock);
+	guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
+	lock_release(&kvm->lock);
+}
+
+int guest_kvm_memory_add(struct guest *guest, const struct guest_kvm_memory *memory)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	struct guest_slot slot = {
+		.gpa = memory->gpa.v,
+		.bytes = memory->bytes,
+		.access = memory->access,
+		.backing = GUEST_BACKING_MMAP,
+		.host = memory->host,
+		.fd = -1,
+		.installed = memory->install,
+	};
+	int err = check_memory(memory);
+
+	if (err)
+		return err;
+	if (guest_slots_overlap(&kvm->slots, slot.gpa, slot.bytes))
+		return -EEXIST;
+	err = install(kvm, &slot);
+	if (err)
+		return err;
+	guest_quiesce(guest);
+	err = guest_slots_reserve(&kvm->slots);
+	if (!err)
+		guest_slots_insert(&kvm->slots, &slot);
+	guest_resume(guest);
+	if (err)
+		uninstall(kvm, &slot);
+	return err;
+}
+
+static struct guest_slot *exact_slot(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+{
+	struct guest_slot *slot = guest_slots_find(&kvm->slots, gpa);
+
+	return slot && slot->gpa == gpa && slot->bytes == bytes ? slot : NULL;
+}
+
+int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	struct guest_slot *slot = exact_slot(kvm, gpa.v, bytes);
+
+	if (!slot)
+		return -ENOENT;
+	struct guest_slot gone = *slot;
+	guest_quiesce(guest);
+	guest_slots_remove(&kvm->slots, slot);
+	guest_resume(guest);
+	uninstall(kvm, &gone);
+	return 0;
+}
+
+int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	struct guest_slot *slot = exact_slot(kvm, from.v, bytes);
+	uint64_t end;
+
+	if (!slot)
+		return -ENOENT;
+	if (!add_fits(to.v, bytes - 1, &end) || (slot->installed && PAGE_OFFSET(to.v)))
+		return -EINVAL;
+	struct guest_slot old = *slot, moved = *slot;
+	moved.gpa = to.v;
+	guest_quiesce(guest);
+	guest_slots_remove(&kvm->slots, slot);
+	int err = guest_slots_overlap(&kvm->slots, to.v, bytes) ? -EEXIST : 0;
+	if (!err) {
+		uninstall(kvm, &old);
+		err = install(kvm, &moved);
+		if (err && install(kvm, &old))
+			moved.installed = old.installed = false;
+	}
+	/* The place of the one just taken out is there to be filled. */
+	guest_slots_insert(&kvm->slots, err ? &old : &moved);
+	guest_resume(guest);
+	return err;
+}
+
+size_t guest_kvm_memory_count(struct guest *guest)
+{
+	return guest_kvm_of(guest)->slots.count;
+}
+
+uint64_t guest_kvm_memory_bytes(struct guest *guest)
+{
+	return guest_kvm_of(guest)->slots.bytes;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+/* What can be had of KVM ... */
+static const struct guest_ops kvm_ops = {
+	.read = kvm_read,
+	.write = kvm_write,
+	.map = kvm_map,
+	.trap = kvm_trap,
+	.untrap = kvm_untrap,
+	.doorbell = guest_kvm_doorbell,
+	.window = guest_kvm_window,
+	.irq_route = guest_kvm_irq_route,
+	.irq_signal = guest_kvm_irq_signal,
+};
+
+/* ... and what without it. */
+static const struct guest_ops bare_ops = {
+	.read = kvm_read,
+	.write = kvm_write,
+	.map = kvm_map,
+	.trap = kvm_trap,
+	.untrap = kvm_untrap,
+};
+
+int guest_kvm_create(const struct guest_kvm_config *config, struct guest **guest)
+{
+	struct guest_kvm *kvm;
+
+	if (config->slot_count > KVM_GUEST_MAX_SLOTS || config->gsi_count > KVM_GUEST_MAX_GSIS)
+		return -EINVAL;
+	kvm = calloc(1, sizeof(*kvm));
+	if (!kvm)
+		return -ENOMEM;
+	kvm->config = *config;
+	guest_init(&kvm->guest, config->vm_fd >= 0 ? &kvm_ops : &bare_ops);
+	guest_traps_init(&kvm->traps);
+	lock_init(&kvm->lock, LOCK_LEAF);
+	guest_kvm_irq_init(kvm);
+	*guest = &kvm->guest;
+	return 0;
+}
+
+void guest_kvm_destroy(struct guest *guest)
+{
+	if (!guest)
+		return;
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	guest_kvm_irq_fini(kvm);
+	for (uint32_t i = 0; i < kvm->slots.count; i++)
+		uninstall(kvm, &kvm->slots.slots[i]);
+	guest_slots_fini(&kvm->slots);
+	guest_traps_fini(&kvm->traps);
+	lock_fini(&kvm->lock);
+	guest_fini(guest);
+	free(kvm);
+}

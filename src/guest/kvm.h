@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of the guest of a VMM in this process, shared by guest/kvm*.c: its memory, the KVM
+ * slot numbers and interrupt numbers the VMM lent, its traps.
+ */
+#ifndef GUEST_KVM_H
+#define GUEST_KVM_H
+
+#include "base/lock.h"
+#include "guest/guest.h"
+#include "guest/slots.h"
+#include "guest/traps.h"
+
+#define KVM_GUEST_MAX_SLOTS 512u /* of ours; KVM has 32764 */
+#define KVM_GUEST_MAX_GSIS  64u
+
+/* A KVM memory slot that we made. */
+struct kvm_slot {
+	uint64_t gpa, bytes; /* bytes 0: the number is free */
+	void *host;
+	bool read_only;
+};
+
+struct kvm_gsi {
+	int eventfd; /* borrowed, -1: free */
+	struct guest_msi msi;
+};
+
+struct guest_kvm {
+	struct guest guest;
+	struct guest_kvm_config config;
+	struct guest_slots slots; /* changes in writer sections */
+	struct guest_traps traps;
+	struct lock lock; /* LOCK_LEAF: the two below */
+	struct kvm_slot kvm_slots[KVM_GUEST_MAX_SLOTS];
+	struct kvm_gsi gsis[KVM_GUEST_MAX_GSIS];
+};
+
+static inline struct guest_kvm *guest_kvm_of(struct guest *guest)
+{
+	return container_of(guest, struct guest_kvm, guest);
+}
+
+/* kvm_slots.c: with the lock held. */
+int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
+		       bool read_only);
+/* Every slot inside [@gpa, @gpa + @bytes); -ENOENT when there is none. */
+int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
+int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on);
+
+/* kvm_irq.c */
+int guest_kvm_doorbell(struct guest *guest, const struct guest_doorbell *doorbell, bool on);
+int guest_kvm_irq_route(struct guest *guest, int eventfd, const struct guest_msi *msi);
+int guest_kvm_irq_signal(struct guest *guest, const struct guest_msi *msi);
+void guest_kvm_irq_init(struct guest_kvm *kvm);
+void guest_kvm_irq_fini(struct guest_kvm *kvm);
+
+#endif
