@@ -11,6 +11,9 @@
 
 #define BCS_SWCTRL 0x22200u
 
+/* So that the places in a row that was made of many fit 31 bits. */
+#define MAX_ROW_BYTES (1 << 30)
+
 #define BR00_SRC_TILED BIT(15)
 #define BR00_DST_TILED BIT(11)
 
@@ -19,13 +22,10 @@
  * moves them.  What is slower is charged as more bytes: a piece as such, pixels that are looked at
  * one by one, and accesses to pages without a host mapping, which may be messages.
  */
-#define CALL_BYTES	 (256 << 10)
+#define CALL_BYTES	 (512 << 10)
 #define PIECE_COST_BYTES 256
 #define PIXEL_COST_BYTES 16
 #define SLOW_COST_BYTES	 (32 << 10)
-
-/* Blits that do not fit the caches. */
-#define STREAM_BYTES (8u << 20)
 
 enum opcode {
 	XY_SETUP_BLT = 0x01,
@@ -35,19 +35,34 @@ enum opcode {
 
 /* How a blit is done. */
 enum method {
-	METHOD_COMBINE, /* operands into buffers, raster operation, store */
-	METHOD_MOVE,	/* read and store */
-	METHOD_COPY,	/* between linear surfaces */
-	METHOD_FILL,	/* of a linear surface */
+	METHOD_COMBINE,	  /* operands into buffers, raster operation, store */
+	METHOD_MOVE,	  /* read and store */
+	METHOD_COPY,	  /* between linear surfaces */
+	METHOD_FILL,	  /* of a linear surface */
+	METHOD_TILE_COPY, /* as MOVE, a tile at a time */
+	METHOD_TILE_FILL,
+};
+
+/*
+ * Blocks of tiles over the destination's coordinates: tiles of the destination, or of the source
+ * when only that is tiled.  x counts bytes.
+ */
+struct grid {
+	bool whole_tiles;	    /* a block is one tile, and moves as a whole */
+	unsigned int width, height; /* of a block, as powers of two */
+	int32_t x, y;		    /* a corner of a tile */
+	int32_t column, row;	    /* the first block that the rectangle touches */
+	int32_t x1, y1, x2, y2;	    /* the rectangle */
 };
 
 struct run {
 	struct blt_op op;
 	enum method method;
-	bool masked, stream;
+	bool masked;
 	uint32_t fill_color;
-	uint32_t rows, pieces;
+	uint32_t rows, pieces; /* how many there are */
 	int32_t piece_pixels;
+	struct grid grid; /* for METHOD_TILE_*: a piece is a tile, a row one of tiles */
 	struct blt_fault fault;
 };
 
@@ -173,7 +188,7 @@ static bool piece_copy(struct run *run, const struct piece *piece)
 					   piece->y + op->src_dy);
 
 	return blt_linear_copy(&op->dst, to, &op->src, from, piece->bytes, op->x_backwards,
-			       run->stream, &run->fault);
+			       &run->fault);
 }
 
 static bool piece_fill(struct run *run, const struct piece *piece)
@@ -182,16 +197,88 @@ static bool piece_fill(struct run *run, const struct piece *piece)
 
 	return blt_linear_fill(&op->dst,
 			       blt_linear_address(&op->dst, piece->x * (1 << op->cpp), piece->y),
-			       run->fill_color, piece->bytes, run->stream, &run->fault);
+			       run->fill_color, piece->bytes, &run->fault);
+}
+
+/* ---- One tile ------------------------------------------------------------------------------- */
+
+static int32_t src_dx_bytes(const struct blt_op *op)
+{
+	return op->src_dx * (1 << op->cpp);
+}
+
+static bool is_whole_tile(const struct run *run, const struct blt_block *block)
+{
+	return run->grid.whole_tiles && block->width == 1u << run->grid.width &&
+	       block->height == 1u << run->grid.height;
+}
+
+/* A tile onto a tile: no byte of it moves inside. */
+static bool copy_whole_tile(struct run *run, int32_t x, int32_t y)
+{
+	struct blt_op *op = &run->op;
+	uint8_t *to, *from;
+
+	from = blt_tile_host(&op->src, x + src_dx_bytes(op), y + op->src_dy, GPU_READ);
+	to = blt_tile_host(&op->dst, x, y, GPU_WRITE);
+	if (!from || !to)
+		return false;
+	memmove(to, from, TILE_BYTES);
+	return true;
+}
+
+static bool tile_copy(struct run *run, int32_t x, int32_t y, struct blt_block *block)
+{
+	struct blt_op *op = &run->op;
+
+	if (is_whole_tile(run, block) && copy_whole_tile(run, x, y))
+		return true;
+	return blt_block_read(&op->src, x + src_dx_bytes(op), y + op->src_dy, block, &run->fault) &&
+	       blt_block_write(&op->dst, x, y, block, &run->fault);
+}
+
+static bool tile_fill(struct run *run, int32_t x, int32_t y, struct blt_block *block)
+{
+	uint8_t *to;
+
+	if (is_whole_tile(run, block)) {
+		to = blt_tile_host(&run->op.dst, x, y, GPU_WRITE);
+		if (to) {
+			blt_fill_bytes(to, run->fill_color, TILE_BYTES);
+			return true;
+		}
+	}
+	blt_fill_bytes(block->bytes, run->fill_color, (size_t)block->width * block->height);
+	return blt_block_write(&run->op.dst, x, y, block, &run->fault);
+}
+
+static bool do_tile(struct run *run, int32_t row, int32_t column, struct piece *piece)
+{
+	const struct grid *grid = &run->grid;
+	int32_t left = grid->x + (grid->column + column) * (1 << grid->width);
+	int32_t top = grid->y + (grid->row + row) * (1 << grid->height);
+	int32_t x = MAX(left, grid->x1), y = MAX(top, grid->y1);
+	struct blt_block block;
+
+	block.width = (uint32_t)(MIN(left + (1 << grid->width), grid->x2) - x);
+	block.height = (uint32_t)(MIN(top + (1 << grid->height), grid->y2) - y);
+	piece->bytes = block.width * block.height;
+	piece->pixels = piece->bytes >> run->op.cpp;
+	if (run->method == METHOD_TILE_COPY)
+		return tile_copy(run, x, y, &block);
+	return tile_fill(run, x, y, &block);
 }
 
 static bool do_piece(struct run *run, uint32_t row, uint32_t number, struct piece *piece)
 {
 	const struct blt_op *op = &run->op;
 	int32_t left = (int32_t)(op->x_backwards ? run->pieces - 1 - number : number);
+	int32_t top = (int32_t)(op->y_backwards ? run->rows - 1 - row : row);
 
+	if (run->method >= METHOD_TILE_COPY)
+		return do_tile(run, top, left, piece);
 	piece->x = op->x1 + left * run->piece_pixels;
-	piece->y = op->y_backwards ? op->y2 - 1 - (int32_t)row : op->y1 + (int32_t)row;
+	piece->y = op->y1 + top;
 	piece->pixels = (uint32_t)MIN(run->piece_pixels, op->x2 - piece->x);
 	piece->bytes = piece->pixels << op->cpp;
 	switch (run->method) {
@@ -231,32 +318,97 @@ static enum method choose_method(struct run *run)
 
 	if (run->masked)
 		return METHOD_COMBINE;
-	if (op->rop == 0xcc && op->source == BLT_SOURCE_COLOR)
-		return linear && op->src.tiling == TILING_LINEAR ? METHOD_COPY : METHOD_MOVE;
-	if (!linear || blt_rop_uses_source(op->rop) || blt_rop_uses_destination(op->rop))
+	if (op->rop == 0xcc && op->source == BLT_SOURCE_COLOR) {
+		if (op->dst.tiling == TILING_YS || op->src.tiling == TILING_YS)
+			return METHOD_MOVE;
+		return linear && op->src.tiling == TILING_LINEAR ? METHOD_COPY : METHOD_TILE_COPY;
+	}
+	if (blt_rop_uses_source(op->rop) || blt_rop_uses_destination(op->rop))
 		return METHOD_COMBINE;
 	if (blt_rop_uses_pattern(op->rop) && op->pattern > BLT_PATTERN_SOLID)
 		return METHOD_COMBINE;
 	run->fill_color = solid_color(op);
-	return METHOD_FILL;
+	return linear ? METHOD_FILL : METHOD_TILE_FILL;
+}
+
+/* Rows that follow each other without a gap, in memory, are one long row. */
+static void join_rows(struct blt_op *op)
+{
+	int32_t width = op->x2 - op->x1, height = op->y2 - op->y1;
+	int32_t bytes = width << op->cpp;
+	bool copy = op->source == BLT_SOURCE_COLOR && blt_rop_uses_source(op->rop);
+
+	if (op->dst.pitch != bytes || (int64_t)bytes * height > MAX_ROW_BYTES)
+		return;
+	if (copy && (op->src.pitch != bytes || op->x_backwards || op->y_backwards))
+		return;
+	op->x2 = op->x1 + width * height;
+	op->y2 = op->y1 + 1;
+}
+
+static bool tiles_coincide(const struct blt_op *op)
+{
+	return op->src.tiling == op->dst.tiling &&
+	       !(src_dx_bytes(op) & ((1 << op->dst.shape.width) - 1)) &&
+	       !(op->src_dy & ((1 << op->dst.shape.height) - 1));
+}
+
+/* Tiles that the rectangle touches, which is not empty. */
+static void plan_tiles(struct run *run)
+{
+	const struct blt_op *op = &run->op;
+	bool dst_tiled = op->dst.tiling != TILING_LINEAR;
+	struct grid *grid = &run->grid;
+
+	grid->whole_tiles = run->method == METHOD_TILE_FILL || tiles_coincide(op);
+	grid->width = (dst_tiled ? op->dst.shape.width : op->src.shape.width) +
+		      (grid->whole_tiles ? 0 : BLT_BLOCK_TILES_LOG2);
+	grid->height = dst_tiled ? op->dst.shape.height : op->src.shape.height;
+	grid->x = dst_tiled ? 0 : -src_dx_bytes(op);
+	grid->y = dst_tiled ? 0 : -op->src_dy;
+	grid->x1 = op->x1 * (1 << op->cpp);
+	grid->x2 = op->x2 * (1 << op->cpp);
+	grid->y1 = op->y1;
+	grid->y2 = op->y2;
+	grid->column = (grid->x1 - grid->x) >> grid->width;
+	grid->row = (grid->y1 - grid->y) >> grid->height;
+	run->pieces = (uint32_t)(((grid->x2 - 1 - grid->x) >> grid->width) - grid->column + 1);
+	run->rows = (uint32_t)(((grid->y2 - 1 - grid->y) >> grid->height) - grid->row + 1);
+}
+
+static void plan_rows(struct run *run, uint32_t piece_bytes)
+{
+	const struct blt_op *op = &run->op;
+
+	run->piece_pixels = (int32_t)(piece_bytes >> op->cpp);
+	run->pieces =
+		(uint32_t)(op->x2 - op->x1 + run->piece_pixels - 1) / (uint32_t)run->piece_pixels;
+	run->rows = (uint32_t)(op->y2 - op->y1);
 }
 
 static void plan(struct run *run)
 {
-	const struct blt_op *op = &run->op;
-	uint32_t width = op->x2 > op->x1 ? (uint32_t)(op->x2 - op->x1) : 0;
-	uint32_t piece_bytes;
+	struct blt_op *op = &run->op;
 
 	run->masked = is_masked(op);
 	run->method = choose_method(run);
-	piece_bytes = run->method >= METHOD_COPY ? BLT_DIRECT_BYTES : BLT_PIECE_BYTES;
-	run->piece_pixels = (int32_t)(piece_bytes >> op->cpp);
-	run->pieces = (width + (uint32_t)run->piece_pixels - 1) / (uint32_t)run->piece_pixels;
-	run->rows = width && op->y2 > op->y1 ? (uint32_t)(op->y2 - op->y1) : 0;
-	/* No byte may be written: nothing is touched, not even by a fault. */
-	if (!op->write_mask)
-		run->rows = 0;
-	run->stream = ((uint64_t)run->rows * width << op->cpp) >= STREAM_BYTES;
+	run->rows = 0;
+	/* Where no byte may be written nothing is touched, not even by a fault. */
+	if (op->x1 >= op->x2 || op->y1 >= op->y2 || !op->write_mask)
+		return;
+	switch (run->method) {
+	case METHOD_COPY:
+	case METHOD_FILL:
+		join_rows(op);
+		plan_rows(run, BLT_DIRECT_BYTES);
+		break;
+	case METHOD_TILE_COPY:
+	case METHOD_TILE_FILL:
+		plan_tiles(run);
+		break;
+	default:
+		plan_rows(run, BLT_PIECE_BYTES);
+	}
 }
 
 static int32_t piece_cost(struct run *run, const struct piece *piece)

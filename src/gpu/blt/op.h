@@ -15,8 +15,9 @@
 
 #define BLT_PIECE_BYTES	 4096u
 /* Of a plain copy or fill between linear surfaces, which need no buffers. */
-#define BLT_DIRECT_BYTES 65536u
+#define BLT_DIRECT_BYTES 262144u
 #define BLT_MAX_COLUMNS	 64u
+#define BLT_MAX_LINES	 256u
 
 /* Where an access failed. */
 struct blt_fault {
@@ -33,7 +34,8 @@ struct blt_surface {
 	/* For tiled surfaces. */
 	struct tile_shape shape;
 	int32_t tiles_per_row;
-	uint16_t column[BLT_MAX_COLUMNS]; /* place of each run of a tile's row */
+	uint16_t column[BLT_MAX_COLUMNS]; /* place in the tile of each run of a row */
+	uint16_t line[BLT_MAX_LINES];	  /* of each row */
 	uint32_t slow;			  /* accesses that found no host mapping */
 };
 
@@ -140,11 +142,28 @@ bool blt_surface_write(struct blt_surface *s, int32_t x, int32_t y, const uint8_
 /* Bytes whose mask is 0 are not touched. */
 bool blt_surface_write_masked(struct blt_surface *s, int32_t x, int32_t y, const uint8_t *buf,
 			      const uint8_t *mask, uint32_t n, struct blt_fault *fault);
-/* Between linear surfaces, without a buffer. */
-bool blt_linear_copy(struct blt_surface *dst, uint64_t to, struct blt_surface *src, uint64_t from,
-		     uint32_t n, bool backwards, bool stream, struct blt_fault *fault);
-bool blt_linear_fill(struct blt_surface *dst, uint64_t to, uint32_t color, uint32_t n, bool stream,
+
+/* ---- block.c: rectangles of some tiles side by side, at byte @x of row @y ---- */
+#define BLT_BLOCK_TILES_LOG2 2u
+#define BLT_BLOCK_TILES	     (1u << BLT_BLOCK_TILES_LOG2)
+struct blt_block {
+	uint32_t width, height; /* bytes, rows */
+	_Alignas(64) uint8_t bytes[BLT_BLOCK_TILES * TILE_BYTES];
+};
+bool blt_block_read(struct blt_surface *s, int32_t x, int32_t y, struct blt_block *block,
+		    struct blt_fault *fault);
+bool blt_block_write(struct blt_surface *s, int32_t x, int32_t y, struct blt_block *block,
 		     struct blt_fault *fault);
+/* Host address of the tile of 4 KiB around the byte @x of row @y; NULL: fault, or no mapping. */
+uint8_t *blt_tile_host(struct blt_surface *s, int32_t x, int32_t y, unsigned int access);
+
+/* ---- linear.c: between linear surfaces, without a buffer ---- */
+bool blt_linear_copy(struct blt_surface *dst, uint64_t to, struct blt_surface *src, uint64_t from,
+		     uint32_t n, bool backwards, struct blt_fault *fault);
+bool blt_linear_fill(struct blt_surface *dst, uint64_t to, uint32_t color, uint32_t n,
+		     struct blt_fault *fault);
+/* @color repeats every four bytes, its lowest byte first at @to. */
+void blt_fill_bytes(uint8_t *to, uint32_t color, size_t n);
 static inline uint64_t blt_linear_address(const struct blt_surface *s, int32_t x, int32_t y)
 {
 	return s->base + (uint64_t)((int64_t)y * s->pitch + x);

@@ -8,16 +8,18 @@
  * Coordinates may be negative, then memory below the base is meant; addresses wrap at the end of
  * the address space.  Whatever a guest asks for ends at a page that its tables map, or faults.
  */
-#include <string.h>
-
+#include "gpu/blt/bytes.h"
 #include "gpu/blt/op.h"
 
-static void init_columns(struct blt_surface *s)
+/* The places of runs and rows in a tile, so that pixels cost no arithmetic. */
+static void init_places(struct blt_surface *s)
 {
 	uint32_t columns = 1u << (s->shape.width - s->shape.run);
 
 	for (uint32_t i = 0; i < columns; i++)
 		s->column[i] = (uint16_t)tile_x_part(s->tiling, s->cpp, i << s->shape.run);
+	for (uint32_t i = 0; i < 1u << s->shape.height; i++)
+		s->line[i] = (uint16_t)tile_y_part(s->tiling, s->cpp, i);
 }
 
 void blt_surface_init(struct blt_surface *s, struct gpu_as *as, uint64_t base, int32_t pitch,
@@ -36,7 +38,7 @@ void blt_surface_init(struct blt_surface *s, struct gpu_as *as, uint64_t base, i
 	/* A pitch that is no multiple of the tile's width is an error of the program; hardware
 	 * promises nothing.  Whole tiles, then. */
 	s->tiles_per_row = pitch >> s->shape.width;
-	init_columns(s);
+	init_places(s);
 }
 
 /* ---- Any bytes, mapped or not --------------------------------------------------------------- */
@@ -123,9 +125,9 @@ struct row_job {
 static inline void move_run(const struct row_job *job, uint8_t *host, uint32_t at, uint32_t n)
 {
 	if (job->access == GPU_READ)
-		memcpy(job->in + at, host, n);
+		copy_run(job->in + at, host, n);
 	else if (!job->mask)
-		memcpy(host, job->out + at, n);
+		copy_run(host, job->out + at, n);
 	else
 		store_masked(host, job->out + at, job->mask + at, n);
 }
@@ -209,8 +211,7 @@ static bool tiled_row(struct blt_surface *s, int32_t x, int32_t y, const struct 
 	const struct tile_shape *shape = &s->shape;
 	int64_t tile_row = (int64_t)(y >> shape->height) * s->tiles_per_row;
 	uint32_t width = 1u << shape->width;
-	uint32_t row_part =
-		tile_y_part(s->tiling, s->cpp, (uint32_t)y & ((1u << shape->height) - 1));
+	uint32_t row_part = s->line[(uint32_t)y & ((1u << shape->height) - 1)];
 
 	for (uint32_t at = 0; at < n;) {
 		uint32_t in_tile = (uint32_t)x & (width - 1), part = MIN(width - in_tile, n - at);
