@@ -19,6 +19,10 @@
 /* The blocks of the ring and of the address space end before this dword; always restored. */
 #define COMMON_END 0x40u
 
+/* Where the blitter's state rests in the register page, behind all that a driver lays out there. */
+#define BLT_STATE_AT 0x300u
+_Static_assert(BLT_STATE_AT * 4 + sizeof(struct gpu_blt_state) <= PAGE_BYTES, "it fits the page");
+
 #define MI_OPCODE(dw)	     ((dw) >> 23)
 #define MI_NOOP		     0x00u
 #define MI_BATCH_BUFFER_END  0x0au
@@ -35,9 +39,9 @@
 
 /* ---- Reading the page ------------------------------------------------------------------------ */
 
-static bool add_block(struct vgpu_context *ctx, unsigned int at, unsigned int n)
+static bool add_block(struct vgpu_context *ctx, unsigned int at, unsigned int n, unsigned int end)
 {
-	if (n > CONTEXT_MAX_PAIRS - ctx->pairs || at + 2 * n > CONTEXT_DWORDS)
+	if (n > CONTEXT_MAX_PAIRS - ctx->pairs || at + 2 * n > end)
 		return false;
 	for (unsigned int i = 0; i < n; i++, at += 2) {
 		ctx->pair[ctx->pairs].offset = ctx->page[at] & (VGPU_MMIO_BYTES - 4);
@@ -49,13 +53,13 @@ static bool add_block(struct vgpu_context *ctx, unsigned int at, unsigned int n)
 	return true;
 }
 
-/* Lists the registers the page names; false when it is no such program. */
-static bool parse_page(struct vgpu_context *ctx)
+/* Lists the registers the page names before dword @end; false when it is no such program. */
+static bool parse_page(struct vgpu_context *ctx, unsigned int end)
 {
 	unsigned int at = 0;
 
 	ctx->pairs = ctx->common_pairs = 0;
-	while (at < CONTEXT_DWORDS) {
+	while (at < end) {
 		uint32_t dw = ctx->page[at];
 		unsigned int pairs = ((dw & 0xff) + 1) / 2;
 
@@ -65,7 +69,7 @@ static bool parse_page(struct vgpu_context *ctx)
 		}
 		if (MI_OPCODE(dw) != MI_LOAD_REGISTER_IMM)
 			return MI_OPCODE(dw) == MI_BATCH_BUFFER_END;
-		if (!add_block(ctx, at + 1, pairs))
+		if (!add_block(ctx, at + 1, pairs, end))
 			return false;
 		at += 1 + 2 * pairs;
 	}
@@ -117,6 +121,16 @@ static void restore_pair(struct vgpu_engine *e, const struct context_pair *pair)
 	vgpu_reg_write_cs(e->vgpu, e->id, pair->offset, value);
 }
 
+/* Set-ups of the blitter, and how far a blit is that was preempted. */
+static void restore_blitter(struct vgpu_engine *e, bool inhibited)
+{
+	struct gpu_blt_state *state = &e->workload.blt;
+
+	memset(state, 0, sizeof(*state));
+	if (e->id == GPU_BCS && !inhibited)
+		memcpy(state, &e->context.page[BLT_STATE_AT], sizeof(*state));
+}
+
 static void restore_registers(struct vgpu_engine *e)
 {
 	struct vgpu_context *ctx = &e->context;
@@ -126,6 +140,7 @@ static void restore_registers(struct vgpu_engine *e)
 
 	if ((control & inhibit) == inhibit)
 		pairs = ctx->common_pairs;
+	restore_blitter(e, pairs != ctx->pairs);
 	for (unsigned int i = 0; i < pairs; i++)
 		restore_pair(e, &ctx->pair[i]);
 }
@@ -205,7 +220,7 @@ enum gpu_fault_kind vgpu_context_load(struct vgpu_engine *e, uint64_t desc)
 	ctx->desc = desc;
 	if (gpu_as_read(&e->ggtt.as, page, ctx->page, sizeof(ctx->page), &fault_at))
 		return GPU_FAULT_CONTEXT;
-	if (!parse_page(ctx))
+	if (!parse_page(ctx, e->id == GPU_BCS ? BLT_STATE_AT : CONTEXT_DWORDS))
 		return GPU_FAULT_CONTEXT;
 	tail = find_pair(ctx, REG_RING_TAIL(e->base));
 	if (!tail || !set_address_space(e))
@@ -297,6 +312,8 @@ void vgpu_context_save(struct vgpu_engine *e)
 	memcpy(page, ctx->page, sizeof(page));
 	for (unsigned int i = 0; i < ctx->pairs; i++)
 		page[ctx->pair[i].at] = value_now(e, &ctx->pair[i]);
+	if (e->id == GPU_BCS)
+		memcpy(&page[BLT_STATE_AT], &e->workload.blt, sizeof(e->workload.blt));
 	store_changes(e, page);
 	TRACE(vgpu_context_save, e->id, CTX_DESC_ID(ctx->desc), e->workload.cs.head, 0);
 }
