@@ -123,8 +123,8 @@ static void describe_bar(struct vfio_config *config, unsigned int bar, uint64_t 
 }
 
 /*
- * One MSI vector with a 64-bit address, no mask bits; PM version 3, D0 and D3hot only, and no
- * PME: what an integrated GPU of this generation shows.
+ * One MSI vector with a 64-bit address, no mask bits; PM version 3, D0 and D3hot only, no
+ * PME, and no reset on the way back from D3hot: the driver finds its registers as it left them.
  */
 static void describe_caps(struct vfio_pci_config *pci)
 {
@@ -139,7 +139,7 @@ static void describe_caps(struct vfio_pci_config *pci)
 		.id = PCI_CAP_ID_PM,
 		.offset = CAP_PM_OFFSET,
 		.len = PCI_PM_SIZEOF,
-		.bytes = { PCI_CAP_ID_PM, 0, 0x03, 0 },
+		.bytes = { PCI_CAP_ID_PM, 0, 0x03, 0, PCI_PM_CTRL_NO_SOFT_RESET },
 	};
 }
 
@@ -155,6 +155,7 @@ void vgpu_device_describe(struct vfio_config *config, uint64_t aperture_bytes)
 			 .interrupt_pin = 1,
 			 .config_bytes = 256 },
 		.region_count = VFIO_PCI_NUM_REGIONS,
+		.lenient = true,
 		/* ERR is never raised; without it QEMU warns that it cannot recover from errors. */
 		.irq_counts = { [VFIO_PCI_INTX_IRQ_INDEX] = 1,
 				[VFIO_PCI_MSI_IRQ_INDEX] = 1,
