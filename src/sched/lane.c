@@ -7,6 +7,10 @@
  * runs dry spins for SPIN_NS on a counter that every kick raises before it sleeps.  An entity
  * whose step said WAIT is asked again after a delay that doubles from POLL_MIN_NS to POLL_MAX_NS:
  * a semaphore in memory costs no core, and is seen soon when it is short.
+ *
+ * A lane with a lease steps nothing without it.  It waits for one with its lock released and no
+ * entity marked as running, so whoever halts an entity never waits for an arbiter; afterwards it
+ * looks at its queue anew.
  */
 #include "sched/sched.h"
 
@@ -34,6 +38,8 @@ struct sched_lane {
 	struct sched_entity *running;
 	_Atomic uint32_t kicks; /* raised by every kick: what the spin looks at */
 	bool sleeping, stop;
+	struct sched_lease *lease; /* NULL: the lane is its own */
+	bool leased;		   /* the thread's: it has the lease and uses it */
 };
 
 /* ---- The run queue; the lock is held ---- */
@@ -115,15 +121,18 @@ static void account_step(struct sched_entity *entity, enum sched_step result, ui
 
 static void step_entity(struct sched_lane *lane, struct sched_entity *entity)
 {
-	uint64_t start = clock_now_ns(), end;
+	uint64_t start = clock_now_ns(), deadline = start + SLICE_NS, end;
 	enum sched_step result;
 
+	if (lane->lease)
+		deadline = MIN(deadline, sched_lease_slice_end_ns(lane->lease));
 	lane->running = entity;
 	entity->kicked = false;
 	lock_release(&lane->lock);
-	result = entity->step(entity, start + SLICE_NS);
+	result = entity->step(entity, deadline);
 	end = clock_now_ns();
-	TRACE(sched_run, (uintptr_t)entity, SLICE_NS, result, end - start);
+	TRACE(sched_run, (uintptr_t)entity, deadline > start ? deadline - start : 0, result,
+	      end - start);
 	lock_acquire(&lane->lock);
 	lane->running = NULL;
 	entity->busy_ns += end - start;
@@ -166,6 +175,36 @@ static void sleep_until(struct sched_lane *lane, uint64_t when_ns)
 	lane->sleeping = false;
 }
 
+/* ---- The lease; the lock is held, and dropped to wait ---- */
+
+/* True when the next entity may be stepped at once; else the lock was dropped, and look again. */
+static bool may_step(struct sched_lane *lane)
+{
+	uint64_t end;
+
+	if (!lane->lease)
+		return true;
+	if (lane->leased) {
+		end = sched_lease_slice_end_ns(lane->lease);
+		if (end == SCHED_SLICE_FREE || clock_now_ns() < end)
+			return true;
+	}
+	lock_release(&lane->lock);
+	lane->leased = lane->leased ? sched_lease_yield(lane->lease)
+				    : sched_lease_acquire(lane->lease);
+	lock_acquire(&lane->lock);
+	return false;
+}
+
+/* Lets the lane go; true when it may still be spun on. */
+static bool let_go(struct sched_lane *lane)
+{
+	if (!lane->leased)
+		return !lane->lease;
+	lane->leased = false;
+	return sched_lease_release(lane->lease);
+}
+
 static void *lane_thread(void *opaque)
 {
 	struct sched_lane *lane = opaque;
@@ -174,18 +213,19 @@ static void *lane_thread(void *opaque)
 	lock_acquire(&lane->lock);
 	while (!lane->stop) {
 		uint64_t poll = queue_polls(lane, clock_now_ns());
-		struct sched_entity *entity = dequeue(lane);
 
-		if (entity) {
-			step_entity(lane, entity);
+		if (lane->first) {
+			if (may_step(lane))
+				step_entity(lane, dequeue(lane));
 			spun = false;
-		} else if (!spun) {
+		} else if (!spun && let_go(lane)) {
 			spun = !spin(lane);
 		} else {
 			sleep_until(lane, poll);
 			spun = false;
 		}
 	}
+	let_go(lane);
 	lock_release(&lane->lock);
 	return NULL;
 }
@@ -224,6 +264,14 @@ int sched_lane_create(const char *name, struct sched_lane **out)
 	return 0;
 }
 
+void sched_lane_set_lease(struct sched_lane *lane, struct sched_lease *lease)
+{
+	lock_acquire(&lane->lock);
+	assert(!lane->all);
+	lane->lease = lease;
+	lock_release(&lane->lock);
+}
+
 void sched_lane_destroy(struct sched_lane *lane)
 {
 	if (!lane)
@@ -232,6 +280,8 @@ void sched_lane_destroy(struct sched_lane *lane)
 	assert(!lane->all);
 	lane->stop = true;
 	poke(lane);
+	if (lane->lease)
+		sched_lease_cancel(lane->lease);
 	lock_release(&lane->lock);
 	pthread_join(lane->thread, NULL);
 	pthread_cond_destroy(&lane->work);

@@ -3,11 +3,16 @@
  * Lanes: threads that run engines' work in slices, knowing nothing of what the work is.
  * An entity (one engine of one vGPU) is runnable after sched_kick() and is stepped, a slice at a
  * time and in turn with the lane's other entities, until its step says that it is idle.
+ *
+ * Lanes of several processes share the host GPU's cores by leases (lease.h), which an arbiter hands
+ * out (arbiter.h) by a policy (policy.h).
  */
 #ifndef SCHED_SCHED_H
 #define SCHED_SCHED_H
 
 #include "base/types.h"
+#include "sched/arbiter.h"
+#include "sched/lease.h"
 
 enum sched_step {
 	SCHED_STEP_IDLE, /* nothing to do until the next kick */
@@ -34,6 +39,11 @@ struct sched_entity {
 
 /* Starts a lane's thread, named @name (15 characters); -errno. */
 int sched_lane_create(const char *name, struct sched_lane **lane);
+/*
+ * Nothing is stepped any more but while @lease is had; before the first sched_add().  Borrowed
+ * until the lane has been destroyed.  A lane without one asks nobody.
+ */
+void sched_lane_set_lease(struct sched_lane *lane, struct sched_lease *lease);
 /* Ends the thread; every entity must have been removed.  NULL is fine. */
 void sched_lane_destroy(struct sched_lane *lane);
 
