@@ -158,16 +158,31 @@ static void bar4_is_dull(void **state)
 	assert_int_equal(read_at(f, BAR4, 63, 1), 0);
 }
 
-static void accesses_outside_are_refused(void **state)
+/* As on a PCI bus where nobody answers; cloud-hypervisor could not take an error. */
+static void accesses_outside_read_all_ones(void **state)
 {
+	static const struct {
+		unsigned int region;
+		uint64_t offset;
+	} outside[] = { { BAR0, VGPU_BAR0_BYTES },
+			{ BAR0, UINT64_MAX - 1 },
+			{ BAR4, 62 },
+			{ 1, 0 },
+			{ VFIO_PCI_ROM_REGION_INDEX, 0 },
+			{ VFIO_PCI_CONFIG_REGION_INDEX, 256 } };
 	struct fixture *f = *state;
-	uint32_t value;
 
-	assert_int_equal(vfio_device_read(f->vfio, BAR0, VGPU_BAR0_BYTES, &value, 4), -EINVAL);
-	assert_int_equal(vfio_device_read(f->vfio, BAR4, 62, &value, 4), -EINVAL);
-	assert_int_equal(vfio_device_read(f->vfio, 1, 0, &value, 4), -EINVAL);
-	assert_int_equal(vfio_device_read(f->vfio, VFIO_PCI_ROM_REGION_INDEX, 0, &value, 4),
-			 -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(outside); i++) {
+		uint32_t value = 0x12345678;
+
+		assert_int_equal(
+			vfio_device_read(f->vfio, outside[i].region, outside[i].offset, &value, 4),
+			0);
+		assert_int_equal(value, ~0u);
+		assert_int_equal(
+			vfio_device_write(f->vfio, outside[i].region, outside[i].offset, &value, 4),
+			0);
+	}
 }
 
 /* A page of the guest's, seen through a GGTT entry and the aperture. */
@@ -281,7 +296,7 @@ int main(void)
 		with_device(its_own_config_bytes_answer),
 		with_device(bar0_reaches_the_registers),
 		with_device(bar4_is_dull),
-		with_device(accesses_outside_are_refused),
+		with_device(accesses_outside_read_all_ones),
 		with_device(the_aperture_reaches_guest_memory),
 		with_device(a_hotplug_interrupts_by_msi),
 		with_device(a_reset_forgets),
