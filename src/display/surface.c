@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads scanout memory: row by row when it is linear, a row of tiles at a time when it is tiled
- * (a row of tiles is contiguous), each byte once.  Tiles are Gen9's without address swizzling:
- * X is 512 bytes by 8 rows, row after row; Y is 128 bytes by 32 rows, in columns of 16 bytes.
+ * (a row of tiles is contiguous), each byte once.
  * Called by the grabber on a sink's thread; memory is read through the source.
  */
 #include "display/surface.h"
@@ -11,30 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE_BYTES	4096u
-#define Y_COLUMN_BYTES	16u
-#define Y_COLUMN_STRIDE 512u /* 32 rows of 16 bytes */
+#include "base/tiling.h"
 
 static uint32_t format_bytes(enum display_format format)
 {
 	return format == DISPLAY_RGB565 ? 2 : 4;
 }
 
-static uint32_t tile_width_bytes(enum display_tiling tiling)
+/* Not for linear planes. */
+static enum tiling tiling_of(const struct display_plane *plane)
 {
-	return tiling == DISPLAY_X_TILED ? 512 : 128;
-}
-
-static uint32_t tile_height(enum display_tiling tiling)
-{
-	return tiling == DISPLAY_X_TILED ? 8 : 32;
+	return plane->tiling == DISPLAY_X_TILED ? TILING_X : TILING_Y;
 }
 
 int display_surface_init(struct display_surface *surface, struct display_source *source,
 			 const struct display_plane *plane, uint32_t x, uint32_t pixels)
 {
 	uint32_t bytes_per_pixel = format_bytes(plane->format);
-	uint32_t first = x * bytes_per_pixel, end = (x + pixels) * bytes_per_pixel;
+	uint32_t first = x * bytes_per_pixel, end = (x + pixels) * bytes_per_pixel, width;
 
 	*surface = (struct display_surface){
 		.source = source,
@@ -49,10 +42,9 @@ int display_surface_init(struct display_surface *surface, struct display_source 
 		return -ENOMEM;
 	if (plane->tiling == DISPLAY_LINEAR)
 		return 0;
-	surface->first_tile = first / tile_width_bytes(plane->tiling);
-	surface->band_tiles =
-		(end + tile_width_bytes(plane->tiling) - 1) / tile_width_bytes(plane->tiling) -
-		surface->first_tile;
+	width = tile_width_bytes(tiling_of(plane));
+	surface->first_tile = first / width;
+	surface->band_tiles = (end + width - 1) / width - surface->first_tile;
 	surface->band = malloc(MAX((size_t)surface->band_tiles * TILE_BYTES, 1u));
 	if (!surface->band) {
 		display_surface_fini(surface);
@@ -82,7 +74,7 @@ static void read_linear(struct display_surface *surface, uint32_t y)
 static void read_band(struct display_surface *surface, uint32_t index)
 {
 	const struct display_plane *plane = surface->plane;
-	uint64_t tiles_per_row = plane->stride_bytes / tile_width_bytes(plane->tiling);
+	uint64_t tiles_per_row = plane->stride_bytes / tile_width_bytes(tiling_of(plane));
 	uint64_t at = plane->surface.v + (index * tiles_per_row + surface->first_tile) * TILE_BYTES;
 
 	if (surface->band_index == index)
@@ -95,24 +87,18 @@ static void read_band(struct display_surface *surface, uint32_t index)
 /* Copies the row out of the band, one run of contiguous bytes at a time. */
 static void detile_row(struct display_surface *surface, uint32_t y)
 {
-	bool x_tiled = surface->plane->tiling == DISPLAY_X_TILED;
-	uint32_t width = tile_width_bytes(surface->plane->tiling);
-	uint32_t run = x_tiled ? width : Y_COLUMN_BYTES;
-	uint32_t line = y % tile_height(surface->plane->tiling);
+	enum tiling tiling = tiling_of(surface->plane);
+	uint32_t width = tile_width_bytes(tiling), run = tile_run_bytes(tiling);
+	uint32_t line = y % tile_height(tiling);
 	uint32_t from = surface->x * surface->bytes_per_pixel - surface->first_tile * width;
 	uint32_t left = surface->pixels * surface->bytes_per_pixel;
 	uint8_t *to = surface->row;
 
 	while (left) {
-		uint32_t in_tile = from % width, in_run = from % run;
-		uint32_t bytes = MIN(run - in_run, left);
+		uint32_t bytes = MIN(run - from % run, left);
 		const uint8_t *tile = surface->band + (size_t)(from / width) * TILE_BYTES;
 
-		if (x_tiled)
-			tile += line * width + in_tile;
-		else
-			tile += in_tile / run * Y_COLUMN_STRIDE + line * run + in_run;
-		memcpy(to, tile, bytes);
+		memcpy(to, tile + tile_offset(tiling, from % width, line), bytes);
 		to += bytes;
 		from += bytes;
 		left -= bytes;
@@ -124,7 +110,7 @@ const uint8_t *display_surface_row(struct display_surface *surface, uint32_t y)
 	if (surface->plane->tiling == DISPLAY_LINEAR) {
 		read_linear(surface, y);
 	} else {
-		read_band(surface, y / tile_height(surface->plane->tiling));
+		read_band(surface, y / tile_height(tiling_of(surface->plane)));
 		detile_row(surface, y);
 	}
 	return surface->row;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/tiling.h"
 #include "base/trace.h"
 #include "vgpu/mmio.h"
 
@@ -175,24 +176,12 @@ struct piece {
 	size_t len;
 };
 
-/* X tiles are 512 bytes by 8 rows; a row of a tile is contiguous. */
-static struct piece tile_x(uint64_t start, uint64_t offset, uint32_t pitch)
+static struct piece tiled_piece(uint64_t start, uint64_t offset, enum tiling tiling, uint32_t pitch)
 {
-	uint64_t x = offset % pitch, y = offset / pitch;
-	uint64_t tile = y / 8 * (pitch / 512) + x / 512;
+	uint32_t run;
+	uint64_t at = start + tiling_offset(tiling, offset % pitch, offset / pitch, pitch, &run);
 
-	return (struct piece){ start + tile * PAGE_BYTES + y % 8 * 512 + x % 512, 512 - x % 512 };
-}
-
-/* Y tiles are 128 bytes by 32 rows, in columns of 16 bytes. */
-static struct piece tile_y(uint64_t start, uint64_t offset, uint32_t pitch)
-{
-	uint64_t x = offset % pitch, y = offset / pitch;
-	uint64_t tile = y / 32 * (pitch / 128) + x / 128;
-
-	return (struct piece){
-		start + tile * PAGE_BYTES + x % 128 / 16 * 512 + y % 32 * 16 + x % 16, 16 - x % 16
-	};
+	return (struct piece){ at, run };
 }
 
 /*
@@ -215,9 +204,9 @@ static struct piece find_piece(struct vgpu *v, uint64_t at)
 			continue;
 		pitch = ((hi & 0xfff) + 1) * 128;
 		if (lo & FENCE_TILE_Y)
-			return tile_y(start, at - start, pitch);
-		if (pitch % 512 == 0)
-			return tile_x(start, at - start, pitch);
+			return tiled_piece(start, at - start, TILING_Y, pitch);
+		if (pitch % TILE_X_WIDTH_BYTES == 0)
+			return tiled_piece(start, at - start, TILING_X, pitch);
 	}
 	return (struct piece){ at, PAGE_BYTES - PAGE_OFFSET(at) };
 }
