@@ -108,7 +108,6 @@ static void unknown_commands_fault(void **state)
 		{ GPU_RCS, 0x02000000 }, { GPU_RCS, 0x54c00008 },  { GPU_BCS, 0x7a000004 },
 		{ GPU_RCS, 0x20000000 }, { GPU_RCS, 0xffffffff },  { GPU_VCS0, 0x79170101 },
 		{ GPU_RCS, 0x7fff0000 }, { GPU_VECS, 0x70000003 }, { GPU_RCS, 0x13000003 },
-		{ GPU_RCS, 0x11800001 }, { GPU_RCS, 0x0c000000 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -120,6 +119,21 @@ static void unknown_commands_fault(void **state)
 		assert_int_equal(rig->fault.header, bad[i].header);
 		assert_int_equal(rig->fault.command_at, RIG_RING + 4);
 		assert_int_equal(rig->faults, 1);
+		rig_destroy(rig);
+	}
+}
+
+static void commands_of_the_host_are_denied(void **state)
+{
+	static const uint32_t headers[] = { 0x11800001, 0x0c000000 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+		struct rig *rig = rig_create(GPU_RCS);
+
+		EMIT(rig, headers[i], 0, 0, 0);
+		assert_int_equal(rig_run(rig), GPU_RUN_FAULT);
+		assert_int_equal(rig->fault.kind, GPU_FAULT_PRIVILEGE);
+		assert_int_equal(rig->fault.header, headers[i]);
 		rig_destroy(rig);
 	}
 }
@@ -652,6 +666,7 @@ int main(void)
 		cmocka_unit_test(bad_new_tail_faults),
 		cmocka_unit_test(command_behind_the_tail_faults),
 		cmocka_unit_test(unknown_commands_fault),
+		cmocka_unit_test(commands_of_the_host_are_denied),
 		cmocka_unit_test(faulted_engine_halts),
 		cmocka_unit_test(user_batch_runs_and_returns),
 		cmocka_unit_test(address_is_cut_to_48_bits),
