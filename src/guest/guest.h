@@ -47,6 +47,21 @@ struct guest_doorbell {
 	int eventfd; /* borrowed */
 };
 
+/*
+ * A register that takes stores in runs, of which only the last has an effect: the hypervisor may
+ * keep the others back, in order, and bring them with the last.
+ */
+struct guest_run {
+	gpa_t gpa;
+	uint32_t bytes; /* of one store */
+	/*
+	 * How many stores may be kept back now without keeping the last of a run; any thread.  Of
+	 * runs that share an opaque it is asked once for all.
+	 */
+	unsigned int (*slack)(void *opaque);
+	void *opaque;
+};
+
 /* Memory of the device that the guest reads, and writes if @writable, without a trap. */
 struct guest_window {
 	gpa_t gpa;
@@ -84,6 +99,8 @@ struct guest_ops {
 	int (*untrap)(struct guest *guest, gpa_t gpa, uint64_t bytes);
 	/* Inside a trapped range.  -EEXIST, -ENOSPC, -errno: then the store traps as before. */
 	int (*doorbell)(struct guest *guest, const struct guest_doorbell *doorbell, bool on);
+	/* Inside a trapped range.  -ENOSPC, -errno: then each store traps. */
+	int (*run)(struct guest *guest, const struct guest_run *run, bool on);
 	/* On: -ENOSPC, -EEXIST, -errno: then accesses trap as before. */
 	int (*window)(struct guest *guest, const struct guest_window *window, bool on);
 	/*
@@ -221,6 +238,7 @@ struct guest_kvm_config {
 	 */
 	int (*route)(void *opaque, uint32_t gsi, const struct guest_msi *msi);
 	uint32_t first_gsi, gsi_count; /* interrupt numbers that are ours */
+	bool coalesce; /* somebody empties the ring of coalesced stores: runs may be kept back */
 	/*
 	 * Keeps every vCPU out of the guest, and lets them in again: around the moment in which a
 	 * piece of memory that is being split has no slot.  NULL: pages cannot be tracked.
@@ -274,6 +292,12 @@ void guest_kvm_vcpu_remove(struct guest *guest, struct guest_vcpu *vcpu);
  */
 bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, void *buf,
 		      size_t len, bool write);
+
+/*
+ * The least slack of all runs: how many stores the ring may take before it must be looked at;
+ * UINT32_MAX: there are no runs.  Any thread.
+ */
+unsigned int guest_kvm_slack(struct guest *guest);
 
 static inline int guest_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 {

@@ -226,6 +226,7 @@ static const struct guest_ops kvm_ops = {
 	.trap = kvm_trap,
 	.untrap = kvm_untrap,
 	.doorbell = guest_kvm_doorbell,
+	.run = guest_kvm_run,
 	.window = guest_kvm_window,
 	.irq_route = guest_kvm_irq_route,
 	.irq_signal = guest_kvm_irq_signal,
@@ -253,6 +254,7 @@ int guest_kvm_create(const struct guest_kvm_config *config, struct guest **guest
 	guest_init(&kvm->guest, config->vm_fd >= 0 ? &kvm_ops : &bare_ops);
 	guest_traps_init(&kvm->traps);
 	lock_init(&kvm->lock, LOCK_LEAF);
+	lock_init(&kvm->run_lock, LOCK_RUNS);
 	guest_kvm_irq_init(kvm);
 	*guest = &kvm->guest;
 	return 0;
@@ -269,6 +271,7 @@ void guest_kvm_destroy(struct guest *guest)
 	guest_slots_fini(&kvm->slots);
 	guest_traps_fini(&kvm->traps);
 	lock_fini(&kvm->lock);
+	lock_fini(&kvm->run_lock);
 	guest_fini(guest);
 	free(kvm);
 }

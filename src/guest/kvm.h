@@ -13,6 +13,7 @@
 
 #define KVM_GUEST_MAX_SLOTS 512u /* of ours; KVM has 32764 */
 #define KVM_GUEST_MAX_GSIS  64u
+#define KVM_GUEST_MAX_RUNS  32u
 
 /* A KVM memory slot that we made. */
 struct kvm_slot {
@@ -34,6 +35,10 @@ struct guest_kvm {
 	struct lock lock; /* LOCK_LEAF: the two below */
 	struct kvm_slot kvm_slots[KVM_GUEST_MAX_SLOTS];
 	struct kvm_gsi gsis[KVM_GUEST_MAX_GSIS];
+	/* Changed by the thread that changes the device, read by the one that empties the ring. */
+	struct lock run_lock; /* LOCK_RUNS: slack() takes the device's */
+	struct guest_run runs[KVM_GUEST_MAX_RUNS];
+	unsigned int run_count;
 };
 
 static inline struct guest_kvm *guest_kvm_of(struct guest *guest)
@@ -47,6 +52,9 @@ int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void
 /* Every slot inside [@gpa, @gpa + @bytes); -ENOENT when there is none. */
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on);
+
+/* kvm_run.c */
+int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on);
 
 /* kvm_irq.c */
 int guest_kvm_doorbell(struct guest *guest, const struct guest_doorbell *doorbell, bool on);

@@ -23,6 +23,11 @@ struct vgpu_device_config {
 	enum vgpu_device_gpu gpu;
 	bool render_only;
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
+	/* The guest of a VMM in this process (borrowed); NULL: the VMM is at the end of a
+	 * transport.
+	 */
+	struct guest *guest;
+	bool trap_all; /* with a guest: make no use of windows and runs */
 };
 
 struct vgpu_device;

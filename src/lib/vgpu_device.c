@@ -173,13 +173,14 @@ void vgpu_device_describe(struct vfio_config *config, uint64_t aperture_bytes)
 	describe_caps(&config->pci);
 }
 
-static int create_vfio(struct vgpu_device *device, uint64_t aperture_bytes)
+static int create_vfio(struct vgpu_device *device, uint64_t aperture_bytes, struct guest *guest)
 {
 	struct vfio_config config;
 
 	vgpu_device_describe(&config, aperture_bytes);
 	config.ops = &device_ops;
 	config.opaque = device;
+	config.guest = guest;
 	return vfio_device_create(&config, &device->vfio);
 }
 
@@ -217,6 +218,42 @@ static int create_vgpu(struct vgpu_device *device, const struct vgpu_device_conf
 	return vgpu_create(&vgpu, &device->vgpu);
 }
 
+static unsigned int elsp_slack(void *opaque)
+{
+	struct vgpu_device *device = opaque;
+
+	return vgpu_elsp_slack(device->vgpu);
+}
+
+/* What a hypervisor in this process may spare the guest. */
+static int add_shortcuts(struct vgpu_device *device)
+{
+	struct vgpu_window plain;
+	int err = 0;
+
+	for (unsigned int i = 0; !err && vgpu_bar0_window(device->vgpu, i, &plain); i++) {
+		struct vfio_window window = {
+			.offset = plain.offset,
+			.size = plain.size,
+			.host = plain.host,
+			.writable = plain.writable,
+		};
+
+		err = vfio_device_add_window(device->vfio, VFIO_PCI_BAR0_REGION_INDEX, &window);
+	}
+	for (unsigned int e = 0; !err && e < GPU_ENGINES; e++) {
+		struct vfio_run run = {
+			.offset = vgpu_elsp_offset(e),
+			.bytes = 4,
+			.slack = elsp_slack,
+			.opaque = device,
+		};
+
+		err = vfio_device_add_run(device->vfio, VFIO_PCI_BAR0_REGION_INDEX, &run);
+	}
+	return err;
+}
+
 int vgpu_device_create(const struct vgpu_device_config *config, struct vgpu_device **out)
 {
 	struct vgpu_device *device = calloc(1, sizeof(*device));
@@ -225,13 +262,15 @@ int vgpu_device_create(const struct vgpu_device_config *config, struct vgpu_devi
 	if (!device)
 		return -ENOMEM;
 	device->loop = config->loop;
-	err = create_vfio(device, config->type->aperture_bytes);
+	err = create_vfio(device, config->type->aperture_bytes, config->guest);
 	if (!err)
 		err = create_gpu(device, config);
 	if (!err)
 		err = create_timer(device);
 	if (!err)
 		err = create_vgpu(device, config);
+	if (!err && config->guest && !config->trap_all)
+		err = add_shortcuts(device);
 	if (err) {
 		vgpu_device_destroy(device);
 		return err;
@@ -244,6 +283,9 @@ void vgpu_device_destroy(struct vgpu_device *device)
 {
 	if (!device)
 		return;
+	/* No vCPU may come in while the vGPU goes. */
+	if (device->vgpu && vfio_device_config(device->vfio)->guest)
+		vfio_device_detach(device->vfio);
 	if (device->vgpu)
 		vgpu_destroy(device->vgpu);
 	if (device->lane)

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/log.h"
 #include "base/trace.h"
 #include "vfio/device.h"
@@ -78,12 +79,36 @@ static void set_windows(struct vfio_decode *decode, bool on)
 	}
 }
 
+static void set_runs(struct vfio_decode *decode, bool on)
+{
+	const struct guest_ops *ops = decode->device->guest->ops;
+
+	if (!ops->run)
+		return;
+	for (unsigned int i = 0; i < decode->run_count; i++) {
+		struct vfio_run *run = &decode->runs[i];
+		struct guest_run at = {
+			.gpa = gpa(decode->gpa + run->offset),
+			.bytes = run->bytes,
+			.slack = run->slack,
+			.opaque = run->opaque,
+		};
+
+		if (on)
+			run->open = !ops->run(decode->device->guest, &at, true);
+		else if (run->open)
+			ops->run(decode->device->guest, &at, false);
+		run->open &= on;
+	}
+}
+
 static void decode_off(struct vfio_decode *decode, uint64_t bytes)
 {
 	struct guest *guest = decode->device->guest;
 
 	if (!decode->on)
 		return;
+	set_runs(decode, false);
 	set_windows(decode, false);
 	int err = guest->ops->untrap(guest, gpa(decode->gpa), bytes);
 	assert(!err);
@@ -111,6 +136,7 @@ static void decode_on(struct vfio_decode *decode, uint64_t at, uint64_t bytes)
 	decode->on = true;
 	decode->gpa = at;
 	set_windows(decode, true);
+	set_runs(decode, true);
 	TRACE(vfio_decode, decode->bar, at, bytes, 1);
 }
 
@@ -150,11 +176,26 @@ int vfio_device_add_window(struct vfio_device *device, unsigned int region,
 	if (decode->on || decode->window_count == VFIO_MAX_WINDOWS)
 		return -ENOSPC;
 	if (PAGE_OFFSET(window->offset | window->size | (uintptr_t)window->host) ||
-	    window->offset > device->config.regions[region].size ||
-	    window->size > device->config.regions[region].size - window->offset)
+	    !range_fits(window->offset, window->size, device->config.regions[region].size))
 		return -EINVAL;
 	decode->windows[decode->window_count] = *window;
 	decode->windows[decode->window_count++].open = false;
+	return 0;
+}
+
+int vfio_device_add_run(struct vfio_device *device, unsigned int region, const struct vfio_run *run)
+{
+	struct vfio_decode *decode;
+
+	if (region >= BARS || !is_memory_bar(device, region))
+		return -EINVAL;
+	decode = &device->decode[region];
+	if (decode->on || decode->run_count == VFIO_MAX_RUNS)
+		return -ENOSPC;
+	if (!range_fits(run->offset, run->bytes, device->config.regions[region].size))
+		return -EINVAL;
+	decode->runs[decode->run_count] = *run;
+	decode->runs[decode->run_count++].open = false;
 	return 0;
 }
 

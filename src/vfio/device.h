@@ -53,6 +53,8 @@ struct vfio_decode {
 	uint64_t gpa;
 	unsigned int window_count;
 	struct vfio_window windows[VFIO_MAX_WINDOWS];
+	unsigned int run_count;
+	struct vfio_run runs[VFIO_MAX_RUNS];
 };
 
 struct vfio_device {

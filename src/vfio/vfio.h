@@ -23,7 +23,8 @@
 #define VFIO_MAX_IO_FDS	    32u
 #define VFIO_MAX_CAPS	    16u
 #define VFIO_MAX_VECTORS    2048u /* MSI-X's limit; of one IRQ index */
-#define VFIO_MAX_WINDOWS    32u
+#define VFIO_MAX_WINDOWS    64u
+#define VFIO_MAX_RUNS	    8u
 #define VFIO_MAX_XFER_BYTES (1024u * 1024) /* of one bulk access */
 
 struct vfio_device;
@@ -71,6 +72,15 @@ struct vfio_window {
 	uint64_t offset, size; /* in the BAR; whole pages */
 	void *host;	       /* the device's; outlives it */
 	bool writable;
+	bool open; /* kept by vfio/ */
+};
+
+/* A register of a BAR that takes stores in runs; see struct guest_run. */
+struct vfio_run {
+	uint64_t offset;
+	uint32_t bytes;
+	unsigned int (*slack)(void *opaque);
+	void *opaque;
 	bool open; /* kept by vfio/ */
 };
 
@@ -175,6 +185,8 @@ int vfio_device_interrupt_hypervisor(struct vfio_device *device);
 /* Before the BAR is first decoded.  -EINVAL: no such bytes or not whole pages; -ENOSPC. */
 int vfio_device_add_window(struct vfio_device *device, unsigned int region,
 			   const struct vfio_window *window);
+int vfio_device_add_run(struct vfio_device *device, unsigned int region,
+			const struct vfio_run *run);
 /* A BAR's bytes from any thread.  -EINVAL: no such bytes, or against its flags. */
 int vfio_device_bar_access(struct vfio_device *device, uint32_t region, uint64_t offset, void *buf,
 			   size_t len, bool write);

@@ -76,6 +76,24 @@ void vgpu_reset(struct vgpu *vgpu);
 /* BAR0: registers, opregion, GGTT entries.  @len 1, 2, 4, 8, or bulk; inside the BAR. */
 void vgpu_bar0_read(struct vgpu *vgpu, uint64_t offset, void *buf, size_t len);
 void vgpu_bar0_write(struct vgpu *vgpu, uint64_t offset, const void *buf, size_t len);
+/*
+ * Where BAR0 is plain memory: loads give what is stored, and where it is writable a store does
+ * nothing else.  The @index-th such stretch of whole pages, in order; false: no more.  What is
+ * accessed there directly is not counted in vgpu_stats() nor traced.
+ */
+struct vgpu_window {
+	uint64_t offset, size;
+	void *host; /* until vgpu_destroy() */
+	bool writable;
+};
+bool vgpu_bar0_window(struct vgpu *vgpu, unsigned int index, struct vgpu_window *window);
+/*
+ * ELSP of @engine: four stores of a dword submit, the first three may be kept back.
+ * vgpu_elsp_slack() says how many stores to any of them leave every submission incomplete.
+ */
+uint64_t vgpu_elsp_offset(enum gpu_engine engine);
+unsigned int vgpu_elsp_slack(struct vgpu *vgpu);
+
 /* BAR2: the aperture, through the GGTT and the fences. */
 void vgpu_aperture_read(struct vgpu *vgpu, uint64_t offset, void *buf, size_t len);
 void vgpu_aperture_write(struct vgpu *vgpu, uint64_t offset, const void *buf, size_t len);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Registers that take stores in runs (ELSP: four dwords, of which the last submits), as coalesced
+ * MMIO: KVM keeps each store in a ring and goes on with the guest.  Who empties the ring
+ * (kvm/ring.c) leaves as much room in it as guest_kvm_slack() says, so that the last store of a run
+ * finds the ring full and exits.  Changes on the thread that changes the device.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include "guest/kvm.h"
+
+static int set_zone(struct guest_kvm *kvm, const struct guest_run *run, bool on)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = run->gpa.v, .size = run->bytes };
+
+	return ioctl(kvm->config.vm_fd,
+		     on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO, &zone)
+		       ? -errno
+		       : 0;
+}
+
+/* With the lock held.  Known before KVM keeps stores back, and until it no longer does. */
+static int add_run(struct guest_kvm *kvm, const struct guest_run *run)
+{
+	if (kvm->run_count == KVM_GUEST_MAX_RUNS)
+		return -ENOSPC;
+	kvm->runs[kvm->run_count++] = *run;
+	int err = set_zone(kvm, run, true);
+	if (err)
+		kvm->run_count--;
+	return err;
+}
+
+/* With the lock held. */
+static int remove_run(struct guest_kvm *kvm, const struct guest_run *run)
+{
+	for (unsigned int i = 0; i < kvm->run_count; i++) {
+		if (kvm->runs[i].gpa.v != run->gpa.v)
+			continue;
+		set_zone(kvm, run, false);
+		kvm->runs[i] = kvm->runs[--kvm->run_count];
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+
+	if (!kvm->config.coalesce)
+		return -ENOTSUP;
+	lock_acquire(&kvm->run_lock);
+	int err = on ? add_run(kvm, run) : remove_run(kvm, run);
+	lock_release(&kvm->run_lock);
+	return err;
+}
+
+unsigned int guest_kvm_slack(struct guest *guest)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	unsigned int least = UINT32_MAX;
+
+	lock_acquire(&kvm->run_lock);
+	for (unsigned int i = 0; i < kvm->run_count; i++) {
+		const struct guest_run *run = &kvm->runs[i];
+
+		if (i && run->opaque == kvm->runs[i - 1].opaque)
+			continue;
+		unsigned int slack = run->slack(run->opaque);
+		least = MIN(least, slack);
+	}
+	lock_release(&kvm->run_lock);
+	return least;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring of coalesced stores.  KVM puts a store to a coalesced zone into a page that it shares
+ * with us, and goes on with the guest; when the ring is full, the store exits instead.  That last
+ * rule is put to use: of registers that take stores in runs (ELSP: four dwords, the fourth submits)
+ * the ring is never left more room than all but the last store of a run need.  So the stores
+ * before cost no exit to user space, and the one that matters always makes one, at which the
+ * others are served first, in order.
+ *
+ *      0        head            last   head + room          KVM_COALESCED_MMIO_MAX
+ *      |  served |  waiting      | room |  first = head + room + 1        |
+ *
+ * What is waiting is remembered in `head`, ours alone; `first`, which KVM takes for the oldest
+ * entry, only says where it must stop.  KVM before 6.12 computes the room wrongly when the stores
+ * wait at the ring's end, so the stop never falls on the last entry.
+ *
+ * Whoever serves from the ring holds its lock; a vCPU's load takes it only when something waits.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/trace.h"
+#include "kvm/door.h"
+
+#define RING_ENTRIES                                                        \
+	((uint32_t)((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / \
+		    sizeof(struct kvm_coalesced_mmio)))
+
+int kvm_ring_init(struct kvm_door *door)
+{
+	int page = 0;
+
+	lock_init(&door->ring_lock, LOCK_RING);
+	atomic_init(&door->ring, NULL);
+	if (!door->config.coalesce)
+		return 0;
+	if (door->config.vm_fd >= 0)
+		page = ioctl(door->config.vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+	if (page <= 0)
+		return -ENOTSUP;
+	door->ring_page = (uint32_t)page;
+	return 0;
+}
+
+static uint64_t value_of(const struct kvm_coalesced_mmio *entry)
+{
+	uint64_t value;
+
+	memcpy(&value, entry->data, sizeof(value));
+	return value;
+}
+
+/* With the lock held. */
+static void serve(struct kvm_door *door, const struct kvm_coalesced_mmio *shared)
+{
+	struct kvm_coalesced_mmio entry = *shared;
+	size_t len = MIN(entry.len, sizeof(entry.data));
+
+	TRACE(kvm_coalesced, entry.phys_addr, len, value_of(&entry), 0);
+	if (guest_kvm_access(door->config.guest, &door->mark, gpa(entry.phys_addr), entry.data, len,
+			     true))
+		atomic_fetch_add_explicit(&door->coalesced, 1, memory_order_relaxed);
+	else if (door->config.store)
+		door->config.store(door->config.opaque, gpa(entry.phys_addr), entry.data, len);
+}
+
+/* With the lock held: serves what waits. */
+static void take(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
+{
+	uint32_t last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % RING_ENTRIES;
+
+	while (door->head != last) {
+		serve(door, &ring->coalesced_mmio[door->head]);
+		__atomic_store_n(&door->head, (door->head + 1) % RING_ENTRIES, __ATOMIC_RELAXED);
+	}
+}
+
+/* How much of @room can be given from @head on, so that the stop is not on the last entry. */
+static uint32_t fitting_room(uint32_t head, uint32_t room)
+{
+	if (room >= RING_ENTRIES - 1)
+		return RING_ENTRIES - 1;
+	return (head + room) % RING_ENTRIES == RING_ENTRIES - 1 && room ? room - 1 : room;
+}
+
+/* With the lock held: serves what waits and leaves room for more. */
+static void drain(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
+{
+	uint32_t room, last;
+
+	do {
+		take(door, ring);
+		room = fitting_room(door->head, guest_kvm_slack(door->config.guest));
+		/*
+		 * A store that came in meanwhile may have taken room that is no longer given: then
+		 * it is served, and the room reckoned again.
+		 */
+		__atomic_store_n(&ring->first, (door->head + room + 1) % RING_ENTRIES,
+				 __ATOMIC_SEQ_CST);
+		last = __atomic_load_n(&ring->last, __ATOMIC_SEQ_CST) % RING_ENTRIES;
+	} while ((last + RING_ENTRIES - door->head) % RING_ENTRIES > room);
+}
+
+static struct kvm_coalesced_mmio_ring *ring_of(struct kvm_door *door, struct kvm_run *run)
+{
+	return (void *)((uint8_t *)run + door->ring_page * PAGE_BYTES);
+}
+
+void kvm_ring_attach(struct kvm_door *door, struct kvm_run *run)
+{
+	struct kvm_coalesced_mmio_ring *ring = ring_of(door, run);
+
+	lock_acquire(&door->ring_lock);
+	if (!atomic_load_explicit(&door->ring, memory_order_relaxed)) {
+		door->head = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % RING_ENTRIES;
+		drain(door, ring);
+		atomic_store_explicit(&door->ring, ring, memory_order_release);
+	}
+	lock_release(&door->ring_lock);
+}
+
+void kvm_ring_move(struct kvm_door *door, struct kvm_run *gone, struct kvm_run *other)
+{
+	lock_acquire(&door->ring_lock);
+	if (atomic_load_explicit(&door->ring, memory_order_relaxed) == ring_of(door, gone)) {
+		drain(door, ring_of(door, gone));
+		atomic_store_explicit(&door->ring, other ? ring_of(door, other) : NULL,
+				      memory_order_release);
+	}
+	lock_release(&door->ring_lock);
+}
+
+void kvm_ring_drain(struct kvm_door *door)
+{
+	lock_acquire(&door->ring_lock);
+	struct kvm_coalesced_mmio_ring *ring =
+		atomic_load_explicit(&door->ring, memory_order_relaxed);
+	if (ring)
+		drain(door, ring);
+	lock_release(&door->ring_lock);
+}
+
+bool kvm_ring_store(struct kvm_door *door, struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, size_t len)
+{
+	/* Ours, or another vCPU's that cannot go while the lock is held. */
+	lock_acquire(&door->ring_lock);
+	struct kvm_coalesced_mmio_ring *ring =
+		atomic_load_explicit(&door->ring, memory_order_relaxed);
+	if (ring)
+		take(door, ring);
+	bool served = guest_kvm_access(door->config.guest, &vcpu->mark, gpa, buf, len, true);
+	if (ring)
+		drain(door, ring);
+	lock_release(&door->ring_lock);
+	return served;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPUs and their exits.  An access is served where it arrives, on the vCPU's thread, with no
+ * hand-off and no allocation; a load takes no lock that vCPUs share.  Stores that wait in the ring
+ * come first, whatever the exit was: the VMM may be about to look at what they did.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/trace.h"
+#include "kvm/door.h"
+
+/* ---- Exits ----------------------------------------------------------------------------------- */
+
+bool kvm_vcpu_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, size_t len, bool write)
+{
+	struct kvm_door *door = vcpu->door;
+	bool served;
+
+	TRACE(kvm_exit_mmio, vcpu->number, gpa.v, len, write);
+	if (write && atomic_load_explicit(&door->ring, memory_order_relaxed)) {
+		served = kvm_ring_store(door, vcpu, gpa, buf, len);
+	} else {
+		if (kvm_ring_waiting(door))
+			kvm_ring_drain(door);
+		served = guest_kvm_access(door->config.guest, &vcpu->mark, gpa, buf, len, write);
+	}
+	if (served)
+		atomic_store_explicit(&vcpu->exits,
+				      atomic_load_explicit(&vcpu->exits, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+	return served;
+}
+
+bool kvm_vcpu_exit(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason == KVM_EXIT_MMIO)
+		return kvm_vcpu_access(vcpu, gpa(run->mmio.phys_addr), run->mmio.data,
+				       run->mmio.len, run->mmio.is_write);
+	if (kvm_ring_waiting(vcpu->door))
+		kvm_ring_drain(vcpu->door);
+	return false;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+int kvm_vcpu_create(struct kvm_door *door, struct kvm_run *run, struct kvm_vcpu **out)
+{
+	struct kvm_vcpu *vcpu = aligned_alloc(_Alignof(struct kvm_vcpu), sizeof(*vcpu));
+
+	if (!vcpu)
+		return -ENOMEM;
+	*vcpu = (struct kvm_vcpu){ .door = door, .run = run };
+	guest_kvm_vcpu_add(door->config.guest, &vcpu->mark);
+	lock_acquire(&door->lock);
+	vcpu->number = door->vcpu_count++;
+	vcpu->next = door->vcpus;
+	door->vcpus = vcpu;
+	lock_release(&door->lock);
+	if (run && door->ring_page)
+		kvm_ring_attach(door, run);
+	*out = vcpu;
+	return 0;
+}
+
+/* The ring is in each vCPU's mapping: whoever goes may have lent it, so it moves to another's. */
+static void lend_ring(struct kvm_door *door, struct kvm_vcpu *gone)
+{
+	struct kvm_run *other = NULL;
+
+	lock_acquire(&door->lock);
+	for (struct kvm_vcpu *vcpu = door->vcpus; vcpu && !other; vcpu = vcpu->next)
+		other = vcpu->run;
+	lock_release(&door->lock);
+	kvm_ring_move(door, gone->run, other);
+}
+
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct kvm_door *door;
+	struct kvm_vcpu **link;
+
+	if (!vcpu)
+		return;
+	door = vcpu->door;
+	lock_acquire(&door->lock);
+	for (link = &door->vcpus; *link != vcpu; link = &(*link)->next)
+		;
+	*link = vcpu->next;
+	door->gone_exits += vcpu->exits;
+	lock_release(&door->lock);
+	if (vcpu->run && door->ring_page)
+		lend_ring(door, vcpu);
+	guest_kvm_vcpu_remove(door->config.guest, &vcpu->mark);
+	free(vcpu);
+}
+
+int kvm_door_create(const struct kvm_door_config *config, struct kvm_door **out)
+{
+	struct kvm_door *door = aligned_alloc(_Alignof(struct kvm_door), sizeof(*door));
+	int err;
+
+	if (!door)
+		return -ENOMEM;
+	*door = (struct kvm_door){ .config = *config };
+	err = kvm_ring_init(door);
+	if (err) {
+		lock_fini(&door->ring_lock);
+		free(door);
+		return err;
+	}
+	lock_init(&door->lock, LOCK_LEAF);
+	guest_kvm_vcpu_add(config->guest, &door->mark);
+	*out = door;
+	return 0;
+}
+
+void kvm_door_destroy(struct kvm_door *door)
+{
+	if (!door)
+		return;
+	guest_kvm_vcpu_remove(door->config.guest, &door->mark);
+	lock_fini(&door->ring_lock);
+	lock_fini(&door->lock);
+	free(door);
+}
+
+void kvm_door_drain(struct kvm_door *door)
+{
+	kvm_ring_drain(door);
+}
+
+void kvm_door_stats(struct kvm_door *door, struct kvm_door_stats *stats)
+{
+	lock_acquire(&door->lock);
+	stats->exits = door->gone_exits;
+	for (struct kvm_vcpu *vcpu = door->vcpus; vcpu; vcpu = vcpu->next)
+		stats->exits += atomic_load_explicit(&vcpu->exits, memory_order_relaxed);
+	lock_release(&door->lock);
+	stats->coalesced = atomic_load_explicit(&door->coalesced, memory_order_relaxed);
+}
