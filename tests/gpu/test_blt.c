@@ -414,6 +414,7 @@ static void fast_surface(struct surface *s, uint32_t base, uint32_t bytes)
 	switch (s->tiling) {
 	case LINEAR:
 		s->pitch = 16 * between(32, 40);
+		s->base += 4 * below(300) * below(2);
 		break;
 	case YS:
 		s->base = base < SRC_BASE ? 0x20000 : 0x30000;

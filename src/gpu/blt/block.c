@@ -135,3 +135,79 @@ bool blt_block_write(struct blt_surface *s, int32_t x, int32_t y, struct blt_blo
 {
 	return move_block(s, x, y, block, true, fault);
 }
+
+/* ---- Between a linear and a tiled surface --------------------------------------------------- */
+
+/* Host addresses of the block's rows; false when one of them has none or is in two places. */
+static bool find_rows(struct blt_surface *s, int32_t x, int32_t y, const struct blt_block *block,
+		      unsigned int access, uint8_t **rows)
+{
+	for (uint32_t i = 0; i < block->height; i++) {
+		uint64_t first = as_cut(s->as, gma(blt_linear_address(s, x, y + (int32_t)i)));
+		uint64_t last = as_cut(s->as, gma(first + block->width - 1));
+
+		rows[i] = as_host(s->as, first, access);
+		if (!rows[i])
+			return false;
+		if (PAGE_OFFSET(first) + block->width > PAGE_BYTES &&
+		    as_host(s->as, last, access) != rows[i] + block->width - 1)
+			return false;
+	}
+	return true;
+}
+
+/* @at: of the tile's part in the block's rows. */
+static void rows_in_x_tile(const struct blt_surface *s, uint8_t *tile, const struct part *part,
+			   uint8_t *const *rows, uint32_t at, bool write)
+{
+	for (uint32_t y = 0; y < part->height; y++)
+		move(tile + s->line[part->y + y] + part->x, rows[y] + at, part->width, write);
+}
+
+static inline __attribute__((always_inline)) void
+rows_in_columns(const struct blt_surface *s, uint8_t *tile, const struct part *part,
+		uint8_t *const *rows, uint32_t at, bool write)
+{
+	const uint16_t *places = &s->column[part->x / TILE_Y_RUN_BYTES];
+	uint32_t runs = part->width / TILE_Y_RUN_BYTES;
+
+	for (uint32_t y = 0; y < part->height; y++) {
+		uint8_t *line = tile + s->line[part->y + y], *row = rows[y] + at;
+
+		for (uint32_t i = 0; i < runs; i++)
+			move(line + places[i], row + i * TILE_Y_RUN_BYTES, TILE_Y_RUN_BYTES, write);
+	}
+}
+
+bool blt_block_direct(struct blt_surface *tiled, int32_t tx, int32_t ty, struct blt_surface *linear,
+		      int32_t lx, int32_t ly, const struct blt_block *block, bool write)
+{
+	uint32_t tile_width = 1u << tiled->shape.width;
+	uint32_t in_tile = (uint32_t)ty & ((1u << tiled->shape.height) - 1);
+	struct part part = { .y = in_tile, .height = block->height };
+	uint8_t *rows[BLT_MAX_LINES];
+
+	/* Whole columns inside one row of tiles; what is at the edges may take the longer way. */
+	if (in_tile + block->height > 1u << tiled->shape.height)
+		return false;
+	if (tiled->tiling != TILING_X && (((uint32_t)tx | block->width) & (TILE_Y_RUN_BYTES - 1)))
+		return false;
+	if (!find_rows(linear, lx, ly, block, write ? GPU_READ : GPU_WRITE, rows))
+		return false;
+	for (uint32_t right = 0; right < block->width; right += part.width) {
+		uint8_t *tile =
+			blt_tile_host(tiled, tx + (int32_t)right, ty, write ? GPU_WRITE : GPU_READ);
+
+		if (!tile)
+			return false;
+		part.x = (uint32_t)(tx + (int32_t)right) & (tile_width - 1);
+		part.width = MIN(tile_width - part.x, block->width - right);
+		if (tiled->tiling == TILING_X)
+			rows_in_x_tile(tiled, tile, &part, rows, right, write);
+		else if (write)
+			rows_in_columns(tiled, tile, &part, rows, right, true);
+		else
+			rows_in_columns(tiled, tile, &part, rows, right, false);
+	}
+	return true;
+}

@@ -230,10 +230,17 @@ static bool copy_whole_tile(struct run *run, int32_t x, int32_t y)
 static bool tile_copy(struct run *run, int32_t x, int32_t y, struct blt_block *block)
 {
 	struct blt_op *op = &run->op;
+	int32_t src_x = x + src_dx_bytes(op), src_y = y + op->src_dy;
 
 	if (is_whole_tile(run, block) && copy_whole_tile(run, x, y))
 		return true;
-	return blt_block_read(&op->src, x + src_dx_bytes(op), y + op->src_dy, block, &run->fault) &&
+	if (op->src.tiling == TILING_LINEAR &&
+	    blt_block_direct(&op->dst, x, y, &op->src, src_x, src_y, block, true))
+		return true;
+	if (op->dst.tiling == TILING_LINEAR &&
+	    blt_block_direct(&op->src, src_x, src_y, &op->dst, x, y, block, false))
+		return true;
+	return blt_block_read(&op->src, src_x, src_y, block, &run->fault) &&
 	       blt_block_write(&op->dst, x, y, block, &run->fault);
 }
 

@@ -154,6 +154,12 @@ bool blt_block_read(struct blt_surface *s, int32_t x, int32_t y, struct blt_bloc
 		    struct blt_fault *fault);
 bool blt_block_write(struct blt_surface *s, int32_t x, int32_t y, struct blt_block *block,
 		     struct blt_fault *fault);
+/*
+ * Copies a block between a tiled and a linear surface without a buffer, to the tiled one when
+ * @write.  False when pages stand in the way: copy it through a buffer then, from the start.
+ */
+bool blt_block_direct(struct blt_surface *tiled, int32_t tx, int32_t ty, struct blt_surface *linear,
+		      int32_t lx, int32_t ly, const struct blt_block *block, bool write);
 /* Host address of the tile of 4 KiB around the byte @x of row @y; NULL: fault, or no mapping. */
 uint8_t *blt_tile_host(struct blt_surface *s, int32_t x, int32_t y, unsigned int access);
 
