@@ -16,6 +16,7 @@ OPCODE_BITS = {'mi': (23, 6), '2d': (22, 7), '3d': (16, 16)}
 TYPES = {'mi': 0, '2d': 2, '3d': 3}
 ACCESS = {'read': 1, 'write': 2, 'update': 3, 'exec': 4}
 BLOCK = 256
+BYTES_DATA = 0xffff
 
 
 class Bad(Exception):
@@ -43,7 +44,7 @@ class Command:
         need(self.klass in CLASSES, f"unknown class '{self.klass}'")
         self.engines = self.parse_engines(engines)
         self.parse_length(length)
-        self.privileged = False
+        self.privileged = self.denied = False
         self.predicate = None
         for flag in words[6:]:
             self.parse_flag(flag)
@@ -85,6 +86,9 @@ class Command:
         if flag == 'priv':
             self.privileged = True
             return
+        if flag == 'denied':
+            self.denied = True
+            return
         match = re.fullmatch(r'predicate=0\.(\d+)', flag)
         need(match and int(match[1]) < 32, f"unknown flag '{flag}'")
         self.predicate = int(match[1])
@@ -110,7 +114,8 @@ class Command:
         position = bits_of(words[1])
         self.check_end(position)
         row = {'kind': kind, 'at': position, 'group': self.repeat is not None,
-               'access': 0, 'bytes': 0, 'space': 'none', 'select': None}
+               'access': 0, 'bytes': 0, 'space': 'none', 'select': None,
+               'if': (0, 0), 'unless': (0, 0)}
         rest = words[2:]
         if kind == 'reg':
             need(rest[0] in ('read', 'write'), 'a register is read or written')
@@ -120,12 +125,24 @@ class Command:
             need(rest[0] in ACCESS, f"unknown access '{rest[0]}'")
             row['access'] = ACCESS[rest.pop(0)]
             size = rest.pop(0)
-            row['bytes'] = 0 if size == '*' else number(size)
-            need(row['bytes'] < 1 << 16, 'that is more bytes than a row can name')
+            row['bytes'] = {'*': 0, 'data': BYTES_DATA}.get(size) if size in ('*', 'data') \
+                else number(size)
+            need(row['bytes'] <= BYTES_DATA, 'that is more bytes than a row can name')
             row['space'], row['select'] = space_of(rest.pop(0))
+        while rest and rest[0].startswith(('if=', 'unless=')):
+            word, place = rest.pop(0).split('=')
+            row[word] = self.condition(place, row[word])
         need(rest, 'has no name')
         row['name'] = ' '.join(rest)
         self.rows.append(row)
+
+
+    def condition(self, text, before):
+        """(dword, mask) of the bits that decide, those of an earlier condition included."""
+        dword, low, high = bits_of(text)
+        need(high < 32 and dword < self.least, 'a condition lies in one dword that is there')
+        need(not before[1] or before[0] == dword, 'conditions lie in one dword')
+        return dword, before[1] | ((2 << high) - (1 << low))
 
 
 def bits_of(text):
@@ -210,6 +227,7 @@ def write_commands(commands, out):
                   f'.id = {enum_name(command.name)}, .engines = {engines:#x}, '
                   f'.klass = GPU_COMMAND_{command.klass.upper()}, '
                   f'.privileged = {str(command.privileged).lower()}, '
+                  f'.denied = {str(command.denied).lower()}, '
                   f'.length_bits = {command.bits}, .header = {header:#010x}, '
                   f'.predicate_mask = {predicate:#x}, '
                   f'.min_dwords = {command.least}, .max_dwords = {command.most} }},\n')
@@ -271,7 +289,9 @@ def write_fields(commands, path):
                           f'{row["access"]}, {row["bytes"]}, '
                           f'SCAN_SPACE_{row["space"].upper()}, '
                           f'{select[0] if select else 0}, '
-                          f'{1 << select[1] if select else 0:#x} }},\n')
+                          f'{1 << select[1] if select else 0:#x}, '
+                          f'{row["if"][0]}, {row["unless"][0]}, '
+                          f'{row["if"][1]:#x}, {row["unless"][1]:#x} }},\n')
             spans.append((first, len(command.rows), command.repeat or (0, 0)))
             first += len(command.rows)
         out.write('};\n\n')

@@ -87,10 +87,12 @@ static const char *const fault_keys[GPU_FAULT_KINDS] = {
 	[GPU_FAULT_OPCODE] = "opcode",	 [GPU_FAULT_LENGTH] = "length",
 	[GPU_FAULT_ADDRESS] = "address", [GPU_FAULT_ALIGNMENT] = "alignment",
 	[GPU_FAULT_NESTING] = "nesting", [GPU_FAULT_RING] = "ring",
-	[GPU_FAULT_CONTEXT] = "context",
+	[GPU_FAULT_CONTEXT] = "context", [GPU_FAULT_PRIVILEGE] = "privilege",
+	[GPU_FAULT_SHARE] = "share",	 [GPU_FAULT_REGISTER] = "register",
+	[GPU_FAULT_ENDLESS] = "endless",
 };
 
-_Static_assert(GPU_FAULT_KINDS == GPU_FAULT_CONTEXT + 1, "each kind of fault has a key");
+_Static_assert(GPU_FAULT_KINDS == GPU_FAULT_ENDLESS + 1, "each kind of fault has a key");
 
 static json_t *faults_tree(const struct vgpu_stats *v)
 {

@@ -32,6 +32,10 @@ static const char *const fault_names[GPU_FAULT_KINDS] = {
 	[GPU_FAULT_NESTING] = "batch nesting",
 	[GPU_FAULT_RING] = "bad ring",
 	[GPU_FAULT_CONTEXT] = "bad context image",
+	[GPU_FAULT_PRIVILEGE] = "command no vGPU may use",
+	[GPU_FAULT_SHARE] = "address outside the GGTT share",
+	[GPU_FAULT_REGISTER] = "register commands may not write",
+	[GPU_FAULT_ENDLESS] = "batch without an end",
 };
 
 const char *gpu_fault_name(enum gpu_fault_kind kind)

@@ -45,6 +45,7 @@ struct gpu_command {
 	uint8_t length_bits;	 /* of the header's length field; 0: none */
 	uint8_t klass;		 /* enum gpu_command_class */
 	bool privileged;	 /* a no-op in a batch fetched through a PPGTT */
+	bool denied;		 /* for the owner of the whole GPU only: no vGPU may use it */
 };
 
 extern const struct gpu_command gpu_commands[];
@@ -108,6 +109,84 @@ int gpu_as_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len, gma_
 /* Host address of one page's byte at @gma, or NULL; valid until the TLB is dropped. */
 void *gpu_as_map(struct gpu_as *as, gma_t gma, unsigned int access);
 
+/* ---- Faults -------------------------------------------------------------------------------- */
+
+enum gpu_fault_kind {
+	GPU_FAULT_NONE,
+	GPU_FAULT_OPCODE,  /* no such command, or not on this engine */
+	GPU_FAULT_LENGTH,  /* a length the command cannot have, or past the end of its buffer */
+	GPU_FAULT_ADDRESS, /* page not present, or not writable */
+	GPU_FAULT_ALIGNMENT,
+	GPU_FAULT_NESTING,   /* second level batch from the ring, batch from a workaround batch */
+	GPU_FAULT_RING,	     /* head or tail outside the ring, ring not enabled */
+	GPU_FAULT_CONTEXT,   /* a context image that makes no sense */
+	GPU_FAULT_PRIVILEGE, /* a command for the owner of the whole GPU */
+	GPU_FAULT_SHARE,     /* an address outside the share of the GGTT */
+	GPU_FAULT_REGISTER,  /* a register that commands may not write */
+	GPU_FAULT_ENDLESS,   /* a privileged batch without an end in sight */
+	GPU_FAULT_KINDS
+};
+const char *gpu_fault_name(enum gpu_fault_kind kind);
+
+struct gpu_fault {
+	enum gpu_fault_kind kind;
+	enum gpu_engine engine;
+	uint32_t context_id;
+	bool ppgtt;
+	bool write;
+	uint64_t command_at; /* address of the command */
+	uint64_t address;    /* the operand that failed: an address, or a register's offset */
+	uint32_t header;     /* its first dword */
+};
+
+/* ---- The audit of privileged commands ------------------------------------------------------ */
+
+/* Graphics addresses from first to end - 1; empty when both are the same. */
+struct gpu_range {
+	uint64_t first, end;
+};
+
+/* What the buffers are that run with privilege. */
+enum gpu_source {
+	GPU_SOURCE_RING,
+	GPU_SOURCE_BATCH1, /* first level, from the GGTT */
+	GPU_SOURCE_BATCH2, /* second level */
+	GPU_SOURCE_INDIRECT_CTX,
+	GPU_SOURCE_PER_CTX,
+};
+
+/* Commands of one buffer, copied into private memory; it is this copy that will run. */
+struct gpu_audit_window {
+	enum gpu_engine engine;
+	enum gpu_source source;
+	const uint32_t *dwords; /* begins with a command */
+	uint32_t count;
+};
+
+/* Why a command was refused. */
+struct gpu_audit_finding {
+	enum gpu_fault_kind kind; /* NONE: the command was not whole */
+	bool write;
+	uint64_t address; /* as in struct gpu_fault */
+};
+
+struct gpu_audit;
+
+struct gpu_audit_ops {
+	/*
+	 * Accepts commands from the first on, and returns how many dwords they have: less than
+	 * the window when a command is refused (@finding says why), is cut off by the window's
+	 * end, or when what follows may never run; more when the last one, of which nothing else
+	 * needs a look, ends behind the window.  On a lane; no allocation.
+	 */
+	uint32_t (*scan)(const struct gpu_audit *audit, const struct gpu_audit_window *window,
+			 struct gpu_audit_finding *finding);
+};
+
+struct gpu_audit {
+	const struct gpu_audit_ops *ops;
+};
+
 /* ---- Workloads ----------------------------------------------------------------------------- */
 
 /* Where the command streamer stands: what RING_HEAD and the BB registers of a context hold. */
@@ -146,34 +225,12 @@ struct gpu_workload {
 	gma_t status_page;  /* GGTT address of the engine's HWSP: MI_STORE_DATA_INDEX */
 	gma_t indirect_ctx; /* GGTT; indirect_ctx_bytes 0: none.  Runs before the ring */
 	uint32_t indirect_ctx_bytes;
-	gma_t per_ctx;		  /* GGTT; v == 0: none */
+	gma_t per_ctx; /* GGTT; v == 0: none */
+	/* Whom to ask before privileged commands run; NULL: nobody. */
+	const struct gpu_audit *audit;
 	struct gpu_cs_state cs;	  /* in: where to start; out, at end(): where it stood */
 	struct gpu_blt_state blt; /* in and out, the blitter engine's */
 	struct gpu_client *client;
-};
-
-enum gpu_fault_kind {
-	GPU_FAULT_NONE,
-	GPU_FAULT_OPCODE,  /* no such command, or not on this engine */
-	GPU_FAULT_LENGTH,  /* a length the command cannot have, or past the end of its buffer */
-	GPU_FAULT_ADDRESS, /* page not present, or not writable */
-	GPU_FAULT_ALIGNMENT,
-	GPU_FAULT_NESTING, /* second level batch from the ring, batch from a workaround batch */
-	GPU_FAULT_RING,	   /* head or tail outside the ring, ring not enabled */
-	GPU_FAULT_CONTEXT, /* a context image that makes no sense */
-	GPU_FAULT_KINDS
-};
-const char *gpu_fault_name(enum gpu_fault_kind kind);
-
-struct gpu_fault {
-	enum gpu_fault_kind kind;
-	enum gpu_engine engine;
-	uint32_t context_id;
-	bool ppgtt;
-	bool write;
-	uint64_t command_at; /* address of the command */
-	uint64_t address;    /* the operand that failed, for GPU_FAULT_ADDRESS */
-	uint32_t header;     /* its first dword */
 };
 
 /* Bits of the engine's interrupt half-word as the GT IIR registers place them (i915: GT_*). */

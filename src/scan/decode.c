@@ -69,6 +69,14 @@ static void print_field(FILE *out, const struct scan_field *field, const uint32_
 	}
 }
 
+/* True when the command at @command uses @field as what it is. */
+static bool field_in_use(const struct scan_field *field, const uint32_t *command)
+{
+	if (field->if_mask && !(command[field->if_dword] & field->if_mask))
+		return false;
+	return !(command[field->unless_dword] & field->unless_mask);
+}
+
 /* True when @field lies within @left dwords. */
 static bool field_fits(const struct scan_field *field, uint32_t left)
 {
@@ -81,7 +89,8 @@ static void print_group(FILE *out, const struct scan_layout *layout, const uint3
 	for (unsigned int i = 0; i < layout->count; i++) {
 		const struct scan_field *field = &layout->fields[i];
 
-		if (field->in_group && field_fits(field, dwords - start))
+		if (field->in_group && field_fits(field, dwords - start) &&
+		    field_in_use(field, command))
 			print_field(out, field, command, &command[start + field->dword]);
 	}
 }
@@ -94,7 +103,7 @@ static void print_fields(FILE *out, const struct gpu_command *command, const uin
 	for (unsigned int i = 0; i < layout->count; i++) {
 		const struct scan_field *field = &layout->fields[i];
 
-		if (!field->in_group && field_fits(field, dwords))
+		if (!field->in_group && field_fits(field, dwords) && field_in_use(field, at))
 			print_field(out, field, at, &at[field->dword]);
 	}
 	if (!layout->group_dwords)

@@ -24,6 +24,9 @@ enum scan_space {
 	SCAN_SPACE_BASE,  /* a base address of the 3D state, or relative to one */
 };
 
+/* scan_field.bytes: as many as the repeated group has. */
+#define SCAN_BYTES_DATA 0xffffu
+
 struct scan_field {
 	const char *name;
 	uint8_t kind;
@@ -35,6 +38,9 @@ struct scan_field {
 	uint8_t space;
 	uint8_t select_dword;
 	uint32_t select_mask;
+	/* It is one only with a bit of if_mask set (when there are any) and none of unless_mask. */
+	uint8_t if_dword, unless_dword;
+	uint32_t if_mask, unless_mask;
 };
 
 struct scan_layout {

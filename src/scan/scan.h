@@ -10,6 +10,31 @@
 
 #include "gpu/gpu.h"
 
+/* ---- The audit of what runs with privilege --------------------------------------------------- */
+
+#define SCAN_SHARE_RANGES   2u
+/* Registers that a command can name: offsets below 8 MiB, a bit for each dword of the first 2. */
+#define SCAN_REGISTER_BYTES (2u << 20)
+#define SCAN_REGISTER_WORDS (SCAN_REGISTER_BYTES / 4 / 64)
+
+/*
+ * What one vGPU's privileged commands may do.  Constant once made, so any number of engines may
+ * use it at a time; it owns nothing.
+ */
+struct scan_audit {
+	struct gpu_audit audit;
+	/* The share of the GGTT: operands there, and nowhere else. */
+	struct gpu_range share[SCAN_SHARE_RANGES];
+	/* A bit for each register that a command may write: bit 0 of word 0 is offset 0. */
+	const uint64_t *writable;
+};
+
+/* @writable has SCAN_REGISTER_WORDS words and is borrowed. */
+void scan_audit_init(struct scan_audit *audit, const struct gpu_range share[SCAN_SHARE_RANGES],
+		     const uint64_t *writable);
+
+/* ---- Names, and printing --------------------------------------------------------------------- */
+
 /* "MI_STORE_DATA_IMM"; "unknown command" when @header starts none on @engine. */
 const char *scan_command_name(enum gpu_engine engine, uint32_t header);
 

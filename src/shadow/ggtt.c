@@ -3,7 +3,8 @@
  * The global GTT as an address space: one entry of the vGPU's own array for each 4 KiB page.
  * Entries are written by the guest through BAR0 at any time, so each translation loads its entry
  * once and believes only that copy.  Called on the lane that runs the workload, or by whoever
- * holds an address space of its own (scanout, aperture), inside guest_enter().
+ * holds an address space of its own (scanout, aperture), inside guest_enter().  What lies outside
+ * the guest's share is not there, whatever its entry says.
  */
 #include "shadow/page.h"
 #include "shadow/shadow.h"
@@ -14,11 +15,18 @@
 
 #define GGTT_PTE_PRESENT BIT_ULL(0)
 
+static bool in_range(const struct gpu_range *range, gma_t gma)
+{
+	return gma.v >= range->first && gma.v < range->end;
+}
+
 static int ggtt_lookup(struct shadow_ggtt *ggtt, gma_t gma, gpa_t *page)
 {
 	uint64_t index = gma.v >> PAGE_SHIFT;
 
 	if (index >= ggtt->count)
+		return -EFAULT;
+	if (!in_range(&ggtt->share[0], gma) && !in_range(&ggtt->share[1], gma))
 		return -EFAULT;
 	uint64_t pte = atomic_load_explicit(&ggtt->entries[index], memory_order_relaxed);
 	if (!(pte & GGTT_PTE_PRESENT))
@@ -76,9 +84,18 @@ void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 		      const _Atomic uint64_t *entries, uint32_t count)
 {
 	gpu_as_init(&ggtt->as, &ggtt_ops, 32);
+	ggtt->share[0] = (struct gpu_range){ 0, count * PAGE_BYTES };
+	ggtt->share[1] = (struct gpu_range){ 0, 0 };
 	ggtt->guest = guest;
 	ggtt->entries = entries;
 	ggtt->count = count;
 	ggtt->generation = guest_generation(guest);
 	atomic_init(&ggtt->dropped, false);
+}
+
+void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range share[2])
+{
+	for (unsigned int i = 0; i < 2; i++)
+		ggtt->share[i] = share[i];
+	gpu_as_invalidate(&ggtt->as);
 }

@@ -17,13 +17,17 @@ struct shadow_ggtt {
 	struct gpu_as as;
 	struct guest *guest;
 	const _Atomic uint64_t *entries;
-	uint32_t count; /* entries; an address at or past count pages faults */
+	uint32_t count;		   /* entries; an address at or past count pages faults */
+	struct gpu_range share[2]; /* so does one in neither of these */
 	uint64_t generation;
 	_Atomic bool dropped; /* another thread invalidated it */
 };
 
 void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 		      const _Atomic uint64_t *entries, uint32_t count);
+
+/* Only these addresses translate, whatever the table says about others; before the first use. */
+void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range share[2]);
 
 /* A per-process GTT in guest memory: four levels below a PML4, or 32 bits below 4 directories. */
 struct shadow_ppgtt {

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
+#include "scan/scan.h"
 #include "vgpu/engine.h"
 #include "vgpu/vgpu.h"
 
@@ -46,11 +47,26 @@ struct vgpu {
 	struct vgpu_display *display; /* the display files'; guarded by lock */
 	struct vgpu_counters counters;
 
+	/* What commands with privilege may do; constant. */
+	struct scan_audit audit;
+	struct gpu_range share[SCAN_SHARE_RANGES]; /* of the GGTT */
+	uint64_t cs_writable[SCAN_REGISTER_WORDS];
+
 	/* Guarded by lock. */
 	bool irq_level; /* enabled and something pending: the next message is due when it rises */
 	bool driver_ready;
 	struct gpu_fault last_fault;
 };
+
+/* audit.c: fills in what commands may do. */
+void vgpu_audit_init(struct vgpu *v);
+
+/* True when the GGTT address is one of this vGPU's. */
+static inline bool vgpu_in_share(const struct vgpu *v, uint64_t gma)
+{
+	return (gma >= v->share[0].first && gma < v->share[0].end) ||
+	       (gma >= v->share[1].first && gma < v->share[1].end);
+}
 
 static inline struct guest *vgpu_guest(struct vgpu *v)
 {

@@ -130,20 +130,34 @@ static void report_page_fault(struct vgpu_engine *e, const struct gpu_fault *fau
 		      RING_FAULT_VALID | hw_id[e->id] << RING_FAULT_ENGINE_SHIFT);
 }
 
+/* An address of the GGTT that is not there because it is not the guest's has a name of its own. */
+static enum gpu_fault_kind fault_kind(const struct vgpu *v, const struct gpu_fault *fault)
+{
+	if (fault->kind == GPU_FAULT_ADDRESS && !fault->ppgtt && !vgpu_in_share(v, fault->address))
+		return GPU_FAULT_SHARE;
+	return fault->kind;
+}
+
 void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 {
 	struct vgpu *v = e->vgpu;
+	enum gpu_fault_kind kind = fault_kind(v, fault);
 
-	TRACE(gpu_fault, e->id, fault->kind, fault->address, fault->header);
-	log_limited(LOG_INFO, "%s: %s: context %u, command 0x%08x at 0x%llx, address 0x%llx",
-		    gpu_engine_name(e->id), gpu_fault_name(fault->kind), fault->context_id,
-		    fault->header, (unsigned long long)fault->command_at,
-		    (unsigned long long)fault->address);
-	if (fault->kind < GPU_FAULT_KINDS)
-		vgpu_count(&v->counters.faults[fault->kind]);
+	TRACE(vgpu_fault, (uint64_t)e->id << 32 | fault->context_id, kind, fault->command_at,
+	      fault->address);
+	log_limited(LOG_INFO, "%s: %s: %s: context %u, %s (0x%08x) at 0x%llx, address 0x%llx",
+		    v->config.name, gpu_engine_name(e->id), gpu_fault_name(kind), fault->context_id,
+		    scan_command_name(e->id, fault->header), fault->header,
+		    (unsigned long long)fault->command_at, (unsigned long long)fault->address);
+	if (kind < GPU_FAULT_KINDS)
+		vgpu_count(&v->counters.faults[kind]);
 	lock_acquire(&v->lock);
 	v->last_fault = *fault;
-	switch (fault->kind) {
+	v->last_fault.kind = kind;
+	switch (kind) {
+	case GPU_FAULT_ENDLESS:
+		break; /* hardware would run on: the driver's heartbeat ends it */
+	case GPU_FAULT_SHARE:
 	case GPU_FAULT_ADDRESS:
 	case GPU_FAULT_CONTEXT:
 	case GPU_FAULT_RING:
@@ -360,12 +374,14 @@ void vgpu_engine_init(struct vgpu *v, enum gpu_engine id)
 	e->client.ops = &client_ops;
 	e->entity.step = engine_step;
 	shadow_ggtt_init(&e->ggtt, vgpu_guest(v), v->ggtt, VGPU_GGTT_ENTRIES);
+	shadow_ggtt_limit(&e->ggtt, v->share);
 	shadow_ppgtt_init(&e->ppgtt, vgpu_guest(v));
 	e->workload = (struct gpu_workload){
 		.engine = id,
 		.ggtt = &e->ggtt.as,
 		.ppgtt = &e->ppgtt.as,
 		.client = &e->client,
+		.audit = &v->audit.audit,
 	};
 	sched_add(v->config.lane, &e->entity);
 }

@@ -97,14 +97,16 @@ void vgpu_ggtt_write(struct vgpu *v, uint32_t offset, const void *buf, size_t le
 /* ---- Graphics memory through it -------------------------------------------------------------- */
 
 /*
- * Where the byte at @gma lives; false when its entry is not present.  Two entries that a guest
+ * Where the byte at @gma lives; false when its entry is not present or it is outside the guest's
+ * share.  Two entries that a guest
  * changes between two calls are two moments, as they are for hardware.
  */
 static bool gma_find(struct vgpu *v, uint64_t at, gpa_t *where)
 {
 	gpa_t page;
 
-	if (!shadow_ggtt_entry(entry_load(v, (uint32_t)(at >> PAGE_SHIFT) % VGPU_GGTT_ENTRIES),
+	if (!vgpu_in_share(v, at % (VGPU_GGTT_ENTRIES * PAGE_BYTES)) ||
+	    !shadow_ggtt_entry(entry_load(v, (uint32_t)(at >> PAGE_SHIFT) % VGPU_GGTT_ENTRIES),
 			       &page))
 		return false;
 	*where = gpa(page.v + PAGE_OFFSET(at));

@@ -47,6 +47,7 @@ static int init_parts(struct vgpu *v, const struct vgpu_config *config)
 		ret = vgpu_ggtt_init(v);
 	if (ret)
 		return ret;
+	vgpu_audit_init(v);
 	for_each_engine(id)
 		vgpu_engine_init(v, id);
 	return vgpu_display_init(v, config);

@@ -37,6 +37,10 @@ BAD = [
     ('\taddr 1.2-47 touch 4 ggtt Name', "unknown access 'touch'"),
     ('\taddr 1.2-47 read 4 moon Name', "unknown space 'moon'"),
     ('\taddr 1.2-47 read 4 base?0.1 Name', 'base takes no bit'),
+    ('\taddr 1.2-47 read 4 ggtt if=1.2-33 Name', 'a condition lies in one dword that is there'),
+    ('\treg 1.2-22 write unless=4.2 Name', 'a condition lies in one dword that is there'),
+    ('\treg 1.2-22 write if=0.2 if=1.2 Name', 'conditions lie in one dword'),
+    ('\treg 1.2-22 write if=0.2', 'has no name'),
     ('\trepeat 0 1', 'a group starts behind the header'),
     ('\tcolour 1.0 Red', "unknown line 'colour'"),
 ]

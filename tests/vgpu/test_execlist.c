@@ -433,16 +433,23 @@ static void function_level_reset(void **state)
 
 /* ---- Faults ---- */
 
-static void wait_fault(struct driver *d, enum gpu_fault_kind kind)
+/* The @count-th fault of its kind, and the newest of all. */
+static struct gpu_fault wait_faults(struct driver *d, enum gpu_fault_kind kind, unsigned int count)
 {
 	struct vgpu_stats stats = { 0 };
 
-	for (int i = 0; i < 500 && !stats.faults[kind]; i++) {
+	for (int i = 0; i < 500 && stats.faults[kind] < count; i++) {
 		driver_quiet(d, GPU_RCS);
 		vgpu_stats(d->v, &stats);
 	}
-	assert_int_equal(stats.faults[kind], 1);
+	assert_int_equal(stats.faults[kind], count);
 	assert_int_equal(stats.last_fault.kind, kind);
+	return stats.last_fault;
+}
+
+static struct gpu_fault wait_fault(struct driver *d, enum gpu_fault_kind kind)
+{
+	return wait_faults(d, kind, 1);
 }
 
 /* After a fault: hung until a reset, and well afterwards. */
@@ -489,7 +496,7 @@ static void a_bad_address_shows_in_the_fault_register(void **state)
 {
 	struct driver *d = *state;
 	struct driver_context ctx;
-	const uint32_t dw[] = { MI_SDI_GGTT, 0xfee00000, 0, 1 };
+	const uint32_t dw[] = { MI_SDI_GGTT, 0x1ee00000, 0, 1 };
 
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
 	driver_emit(d, &ctx, dw, 4);
@@ -497,7 +504,7 @@ static void a_bad_address_shows_in_the_fault_register(void **state)
 	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
 	wait_fault(d, GPU_FAULT_ADDRESS);
 	assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG), 1);
-	assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA0), 0xfee00);
+	assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA0), 0x1ee00);
 	assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA1), 0x10); /* by the GGTT */
 	driver_write(d, REG_GEN8_RING_FAULT_REG, 0);
 	assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG), 0);
@@ -613,15 +620,54 @@ static void commands_cannot_reach_guarded_registers(void **state)
 	struct driver *d = *state;
 	struct driver_context ctx;
 
-	driver_context_init(d, &ctx, GPU_RCS, 0x20);
-	emit_lri(d, &ctx, REG_GEN6_GDRST, 2);
-	emit_lri(d, &ctx, REG_RING_ELSP(0x2000), 2);
-	emit_lri(d, &ctx, REG_PVINFO_G2V_NOTIFY, 5);
-	emit_lri(d, &ctx, 0xfffffffc, 5);
-	driver_emit_seqno(d, &ctx, 0, 1);
-	run_alone(d, &ctx);
-	assert_int_equal(driver_result(d, 0), 1);
+	static const uint32_t guarded[] = { REG_GEN6_GDRST, REG_RING_ELSP(0x2000),
+					    REG_PVINFO_G2V_NOTIFY, 0x7ffffc };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(guarded); i++) {
+		struct gpu_fault fault;
+
+		driver_context_init(d, &ctx, GPU_RCS, 0x20);
+		emit_lri(d, &ctx, guarded[i], 5);
+		driver_emit_seqno(d, &ctx, 0, 1);
+		driver_submit(d, &ctx, NULL, 0);
+		driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+		fault = wait_faults(d, GPU_FAULT_REGISTER, i + 1);
+		assert_int_equal(fault.address, guarded[i]);
+		assert_int_equal(fault.context_id, 0x20);
+		assert_int_equal(driver_result(d, 0), 0);
+		recovers(d);
+	}
 	assert_int_equal(driver_read(d, REG_PVINFO_G2V_NOTIFY), 0);
+}
+
+/* The entry is valid, but it lies where PVINFO gave the guest nothing. */
+static void nothing_is_reached_outside_the_share(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t canary = test_guest_alloc(&d->g, 1);
+	uint64_t pte = canary.v | 1;
+	const uint32_t dw[] = { MI_SDI_GGTT, 0x40000000, 0, 1 };
+	struct gpu_fault fault;
+
+	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + (0x40000000 >> PAGE_SHIFT) * 8, &pte, 8);
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit(d, &ctx, dw, 4);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	fault = wait_faults(d, GPU_FAULT_SHARE, 1);
+	assert_int_equal(fault.address, 0x40000000);
+	assert_true(fault.write);
+	assert_int_equal(test_guest_read32(&d->g, canary), 0);
+	recovers(d);
+	/* The ring itself. */
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, CTX_RING_START, 0x40000000);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	wait_faults(d, GPU_FAULT_SHARE, 2);
+	recovers(d);
 }
 
 static void work_outlives_a_changing_memory_map(void **state)
@@ -691,6 +737,7 @@ int main(void)
 		with_driver(an_empty_port_is_no_submission),
 		with_driver(no_status_page_is_survived),
 		with_driver(commands_cannot_reach_guarded_registers),
+		with_driver(nothing_is_reached_outside_the_share),
 		with_driver(work_outlives_a_changing_memory_map),
 		with_driver(images_and_status_pages_behind_messages),
 	};

@@ -66,6 +66,19 @@ enum cs_next cs_fault_address(struct cs *cs, bool ggtt, gma_t address, bool writ
 	return report(cs, &fault);
 }
 
+enum cs_next cs_fault_found(struct cs *cs, const struct gpu_audit_finding *finding)
+{
+	struct gpu_fault fault = make_fault(cs, finding->kind);
+
+	/* Cut off, although it was all there: longer than it says. */
+	if (finding->kind == GPU_FAULT_NONE)
+		fault.kind = GPU_FAULT_LENGTH;
+	fault.ppgtt = false;
+	fault.write = finding->write;
+	fault.address = finding->address;
+	return report(cs, &fault);
+}
+
 void cs_interrupt(struct cs *cs, uint32_t bits)
 {
 	TRACE(gpu_interrupt, cs->engine, bits, 0, 0);
@@ -173,7 +186,7 @@ static enum cs_next execute_flow(struct cs *cs, enum cmd_id id, const uint32_t *
 	default:
 		/* MI_SET_CONTEXT belongs to the ring mode of scheduling, MI_UPDATE_GTT to a driver
 		 * that owns the whole GGTT: neither has a place under execlists in a vGPU. */
-		return cs_fault(cs, GPU_FAULT_OPCODE);
+		return cs_fault(cs, GPU_FAULT_PRIVILEGE);
 	}
 }
 
@@ -254,6 +267,17 @@ static enum cs_next fetch_failed(struct cs *cs, enum cs_fetch fetched, gma_t fau
 	return cs_fault(cs, GPU_FAULT_LENGTH);
 }
 
+enum cs_next cs_fetch_whole(struct cs *cs, uint32_t dwords)
+{
+	enum cs_fetch fetched;
+	gma_t fault_at;
+
+	if (unlikely(dwords > CS_WINDOW_DWORDS))
+		return cs_fault(cs, GPU_FAULT_LENGTH);
+	fetched = cs_fetch(cs, dwords, &fault_at);
+	return likely(fetched == CS_FETCHED) ? CS_ADVANCE : fetch_failed(cs, fetched, fault_at);
+}
+
 /* True when MI_SET_PREDICATE makes the command a no-op.  It speaks of its own batch, not of the
  * context batches that run when a preempted context comes back. */
 static bool is_predicated(struct cs *cs, enum cmd_id id)
@@ -266,9 +290,6 @@ static bool is_predicated(struct cs *cs, enum cmd_id id)
 /* The command in the window, @dwords long, checked. */
 static enum cs_next perform(struct cs *cs, const struct gpu_command *command, uint32_t dwords)
 {
-	enum cs_fetch fetched;
-	gma_t fault_at;
-
 	if (unlikely(cs->at.set_predicate) && is_predicated(cs, command->id))
 		return CS_ADVANCE;
 	if (unlikely(command->privileged && cs->user))
@@ -277,9 +298,8 @@ static enum cs_next perform(struct cs *cs, const struct gpu_command *command, ui
 		skip_over(cs, command, cs->header);
 		return CS_ADVANCE;
 	}
-	fetched = cs_fetch(cs, dwords, &fault_at);
-	if (unlikely(fetched != CS_FETCHED))
-		return fetch_failed(cs, fetched, fault_at);
+	if (unlikely(cs_fetch_whole(cs, dwords) != CS_ADVANCE))
+		return CS_FAULT;
 	if (is_2d(cs->header))
 		return blt_command(cs, &cs->window[cs->next], dwords);
 	return execute(cs, command->id, &cs->window[cs->next], dwords);
@@ -313,6 +333,8 @@ static enum cs_next step(struct cs *cs)
 	if (unlikely(!dwords || !cs_fits(cs, dwords)))
 		return cs_fault(cs, GPU_FAULT_LENGTH);
 	TRACE(scan_command, cs->engine, cs_address(cs), cs->header, dwords);
+	if (unlikely(cs->next >= cs->audited) && cs_audit(cs, dwords) != CS_ADVANCE)
+		return CS_FAULT;
 	next = perform(cs, command, dwords);
 	if (likely(next == CS_ADVANCE))
 		cs_skip(cs, dwords);

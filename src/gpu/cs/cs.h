@@ -8,7 +8,8 @@
  *
  * Guest bytes are copied in bulk into `window` and read from there only: what was decoded cannot
  * change before it is acted upon.  The window is dropped at every jump, after every wait and at
- * every return to the lane, so a batch that somebody rewrites while it loops is seen anew.
+ * every return to the lane, so a batch that somebody rewrites while it loops is seen anew.  What
+ * runs with privilege is shown to the workload's audit in that copy (audit.c).
  */
 #ifndef GPU_CS_CS_H
 #define GPU_CS_CS_H
@@ -27,6 +28,14 @@
  */
 #define CS_FIRST_FETCH_DWORDS 64u
 #define CS_FETCH_DWORDS	      128u
+/* Of what is audited, a page: its writer is the kernel, which does not write near the front. */
+#define CS_AUDIT_FETCH_DWORDS 1024u
+/*
+ * What a privileged batch may be long, in dwords, from the ring and back to it; a jump counts for
+ * CS_AUDIT_JUMP_DWORDS.
+ */
+#define CS_AUDIT_BUDGET	      (4u << 20)
+#define CS_AUDIT_JUMP_DWORDS  4096u
 /* Commands between two looks at the clock and at the owner's wish. */
 #define CS_CHECK_COMMANDS     64
 
@@ -88,6 +97,8 @@ struct cs {
 	int credit; /* commands until the next check */
 	uint32_t fetch_dwords;
 	uint32_t next, filled; /* window[next..filled) is still to be decoded */
+	uint32_t audited;      /* window[next..audited) may run; UINT32_MAX: no audit here */
+	uint32_t audit_budget; /* dwords */
 	uint32_t window[CS_WINDOW_DWORDS];
 
 	_Atomic bool stop;
@@ -121,6 +132,17 @@ enum cs_next cs_fault(struct cs *cs, enum gpu_fault_kind kind);
 /* The operand at @address in the GGTT or the PPGTT is not mapped, or not for writing. */
 enum cs_next cs_fault_address(struct cs *cs, bool ggtt, gma_t address, bool write);
 void cs_interrupt(struct cs *cs, uint32_t bits);
+
+/* What the audit found in the current command. */
+enum cs_next cs_fault_found(struct cs *cs, const struct gpu_audit_finding *finding);
+/* Fetches all of the current command: CS_ADVANCE, or CS_FAULT. */
+enum cs_next cs_fetch_whole(struct cs *cs, uint32_t dwords);
+
+/* ---- audit.c ---- */
+/* The command at the window's front, @dwords long: CS_ADVANCE when it may run, or CS_FAULT. */
+enum cs_next cs_audit(struct cs *cs, uint32_t dwords);
+/* Takes @dwords off the budget of the privileged batch; false when there are not as many. */
+bool cs_audit_spend(struct cs *cs, uint32_t dwords);
 
 /* ---- fetch.c ---- */
 enum cs_fetch {

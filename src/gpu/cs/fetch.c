@@ -39,13 +39,16 @@ uint64_t cs_address(const struct cs *cs)
 void cs_drop_window(struct cs *cs)
 {
 	cs->next = cs->filled = 0;
-	cs->fetch_dwords = CS_FIRST_FETCH_DWORDS;
+	cs->audited = cs->user || !cs->workload->audit ? UINT32_MAX : 0;
+	cs->fetch_dwords = cs->audited ? CS_FIRST_FETCH_DWORDS : CS_AUDIT_FETCH_DWORDS;
 }
 
 void cs_set_source(struct cs *cs, enum cs_source source)
 {
 	cs->source = source;
 	cs->user = !cs_source_in_ggtt(cs);
+	if (source == CS_SOURCE_RING || source == CS_SOURCE_PER_CTX)
+		cs->audit_budget = CS_AUDIT_BUDGET;
 	cs_drop_window(cs);
 }
 
@@ -108,7 +111,8 @@ static bool append(struct cs *cs, uint32_t held, gma_t *fault_at)
 			dwords * 4ul, fault_at) < 0)
 		return false;
 	cs->filled += dwords;
-	cs->fetch_dwords = CS_FETCH_DWORDS;
+	if (cs->audited == UINT32_MAX)
+		cs->fetch_dwords = CS_FETCH_DWORDS;
 	cs_count(&cs->bytes_fetched, dwords * 4ull);
 	return true;
 }
@@ -119,6 +123,8 @@ static void compact(struct cs *cs)
 	uint32_t held = cs->filled - cs->next;
 
 	memmove(cs->window, &cs->window[cs->next], held * sizeof(cs->window[0]));
+	if (cs->audited != UINT32_MAX)
+		cs->audited = cs->audited > cs->next ? cs->audited - cs->next : 0;
 	cs->next = 0;
 	cs->filled = held;
 }

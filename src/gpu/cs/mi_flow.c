@@ -54,6 +54,8 @@ enum cs_next mi_batch_buffer_start(struct cs *cs, const uint32_t *dw)
 		cs_count(&cs->batches, 1);
 		return CS_ADVANCE;
 	}
+	if (!ppgtt && cs->source != CS_SOURCE_RING && !cs_audit_spend(cs, CS_AUDIT_JUMP_DWORDS))
+		return cs_fault(cs, GPU_FAULT_ENDLESS);
 	/* The caller goes on behind the command; a chained batch leaves nothing behind. */
 	cs_skip(cs, 3);
 	enter_batch(cs, level, cs_operand(&dw[1], 2).v, ppgtt);

@@ -332,9 +332,9 @@ static void a_grab_sees_the_guests_pixels(void **state)
 			test_guest_write32(&f.g, gpa(at.v + 4 * x), 0xff000000 | page << 10 | x);
 		if (page == 700) /* a hole reads as black */
 			pte = 0;
-		vgpu_bar0_write(f.v, VGPU_GTT_OFFSET + 8ull * (0x40 + 767 - page), &pte, 8);
+		vgpu_bar0_write(f.v, VGPU_GTT_OFFSET + 8ull * (0x10000 + 767 - page), &pte, 8);
 	}
-	flip(&f, 0x40000);
+	flip(&f, 0x10000000);
 	fixture_run(&f, PERIOD_NS);
 	assert_int_equal(display_grab(vgpu_display_source(f.v), 0, &image), 0);
 	assert_int_equal(image.width, 1024);
