@@ -159,6 +159,9 @@ static int add_looked_at(scmp_filter_ctx filter)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				       SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM,
 						  CLONE_THREAD | CLONE_VM));
+	if (!err) /* a lane's own thread, which goes to the core it was leased */
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 1,
+				       SCMP_A0_64(SCMP_CMP_EQ, 0));
 	if (!err) /* its flags are in memory: the C library falls back to clone() */
 		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (!err)

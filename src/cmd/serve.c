@@ -98,6 +98,7 @@ static int start_vgpu(struct serve *serve)
 		.type = o->type,
 		.gpu = o->gpu,
 		.render_only = o->render_only,
+		.lease = serve->lease,
 	};
 	int err;
 
@@ -201,8 +202,8 @@ static int drop_privileges(struct serve *serve)
 static int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = {
-		start_signals, start_control, drop_privileges, start_device,
-		start_server,  start_vnc,     limit_syscalls,
+		start_signals, start_control, serve_share_start, drop_privileges,
+		start_device,  start_server,  start_vnc,	 limit_syscalls,
 	};
 	int err = loop_init(&serve->loop);
 
@@ -235,6 +236,7 @@ static void serve_end(struct serve *serve)
 	if (serve->server)
 		vfu_server_destroy(serve->server);
 	end_device(serve);
+	serve_share_end(serve);
 	if (serve->signals.fd >= 0) {
 		loop_remove(&serve->loop, &serve->signals);
 		close(serve->signals.fd);
@@ -270,7 +272,7 @@ int cmd_serve(int argc, char **argv)
 
 	if (!serve)
 		return CMD_FAILED;
-	serve->signals.fd = serve->runtime.fd = -1;
+	serve->signals.fd = serve->runtime.fd = serve->arbiter.fd = -1;
 	status = serve_options_parse(&serve->options, argc, argv);
 	if (status == CMD_GO_ON) {
 		log_set_name(serve->options.name);

@@ -28,6 +28,9 @@ struct serve_options {
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
 	unsigned int vnc_count; /* the n-th shows head n */
 	const char *vnc[DISPLAY_MAX_HEADS];
+	const char *arbiter;  /* its socket, or "none"; NULL: the one that runs, if one does */
+	uint32_t weight;      /* 0: the type's */
+	uint32_t cap_percent; /* 0: none */
 };
 
 /* CMD_GO_ON, or the status to end with: help was printed, or an error told. */
@@ -37,6 +40,8 @@ struct serve {
 	struct serve_options options;
 	struct loop loop;
 	struct loop_source signals;
+	struct loop_source arbiter; /* the connection; fd -1: none */
+	struct sched_lease *lease;  /* NULL: the GPU is not shared */
 	struct vgpu_device *vgpu;   /* NULL with --device */
 	struct vfio_device *device; /* the vGPU's, or the plain one */
 	struct vfu_server *server;
@@ -51,6 +56,13 @@ struct serve {
 
 extern const struct control_method serve_methods[];
 extern const size_t serve_method_count;
+
+/* serve_share.c: the seat at the arbiter; 0 also when none runs and none was asked for. */
+int serve_share_start(struct serve *serve);
+/* After the vGPU's end. */
+void serve_share_end(struct serve *serve);
+/* The part of `stat` that tells what the vGPU had of the GPU. */
+json_t *serve_share_tree(struct serve *serve, const struct vgpu_stats *v);
 
 /* The tree that `stat` returns (docs/stat.md); a new reference, NULL without memory. */
 json_t *serve_stat_tree(struct serve *serve);

@@ -28,6 +28,10 @@ static const char usage[] =
 	"      --render-only      a vGPU without a display\n"
 	"      --vnc ADDR:PORT|:N show head 0 (the next --vnc: head 1, …) to VNC viewers\n"
 	"      --gpu soft|null    what runs the commands (null: only their interrupts and stores)\n"
+	"      --arbiter PATH|none  take turns on the GPU by the arbiter there (default: the one\n"
+	"                         that runs, if one does; see `mediant arbiter`)\n"
+	"      --weight N         share of the GPU against others', 1 to 1000 (default: the type's)\n"
+	"      --cap PCT          never more than so many percent of a lane's time\n"
 	"      --log LEVEL        error, warn, info (default) or debug\n"
 	"      --trace PATTERNS   print trace points, such as 'vgpu_*,gpu_fault'\n"
 	"      --no-sandbox       keep all system calls and privileges\n"
@@ -40,6 +44,9 @@ enum {
 	OPT_RENDER_ONLY,
 	OPT_VNC,
 	OPT_GPU,
+	OPT_ARBITER,
+	OPT_WEIGHT,
+	OPT_CAP,
 	OPT_LOG,
 	OPT_TRACE,
 	OPT_NO_SANDBOX,
@@ -57,6 +64,9 @@ static const struct option long_options[] = {
 	{ "render-only", no_argument, NULL, OPT_RENDER_ONLY },
 	{ "vnc", required_argument, NULL, OPT_VNC },
 	{ "gpu", required_argument, NULL, OPT_GPU },
+	{ "arbiter", required_argument, NULL, OPT_ARBITER },
+	{ "weight", required_argument, NULL, OPT_WEIGHT },
+	{ "cap", required_argument, NULL, OPT_CAP },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
@@ -135,6 +145,26 @@ static int set_gpu(struct serve_options *o, const char *text)
 	return CMD_GO_ON;
 }
 
+static int set_weight(struct serve_options *o, const char *text)
+{
+	uint64_t weight;
+
+	if (option_number(text, 1, SCHED_WEIGHT_MAX, &weight))
+		return bad("--weight", text, "a number from 1 to 1000 is wanted");
+	o->weight = (uint32_t)weight;
+	return CMD_GO_ON;
+}
+
+static int set_cap(struct serve_options *o, const char *text)
+{
+	uint64_t percent;
+
+	if (option_number(text, 1, 100, &percent))
+		return bad("--cap", text, "1 to 100 percent are wanted");
+	o->cap_percent = (uint32_t)percent;
+	return CMD_GO_ON;
+}
+
 static int set_trace(const char *patterns)
 {
 	if (trace_enable(patterns))
@@ -166,6 +196,9 @@ static int take_plain(struct serve_options *o, int option, const char *value)
 	case OPT_DEVICE:
 		o->device_file = value;
 		return CMD_GO_ON;
+	case OPT_ARBITER:
+		o->arbiter = value;
+		return CMD_GO_ON;
 	case OPT_RENDER_ONLY:
 		o->render_only = true;
 		return CMD_GO_ON;
@@ -196,6 +229,10 @@ static int take_option(struct serve_options *o, int option, const char *value)
 		return add_vnc(o, value);
 	case OPT_GPU:
 		return set_gpu(o, value);
+	case OPT_WEIGHT:
+		return set_weight(o, value);
+	case OPT_CAP:
+		return set_cap(o, value);
 	case OPT_LOG:
 		return set_log(value);
 	case OPT_TRACE:
@@ -217,6 +254,9 @@ static int check_whole(const struct serve_options *o)
 	if (o->device_file && (o->type || o->port_count || o->vnc_count || o->render_only))
 		return cmd_usage_error("serve", "--device serves no vGPU: --type, --display, "
 						"--vnc and --render-only do not go with it");
+	if (o->device_file && (o->arbiter || o->weight || o->cap_percent))
+		return cmd_usage_error("serve", "--device uses no GPU: --arbiter, --weight and "
+						"--cap do not go with it");
 	return CMD_GO_ON;
 }
 
@@ -247,6 +287,8 @@ static void fill_defaults(struct serve_options *o)
 {
 	if (!o->type)
 		o->type = default_type(o);
+	if (!o->weight)
+		o->weight = o->type->weight;
 	if (!o->port_count && !o->render_only)
 		option_port("hdmi", &o->ports[0]);
 	if (!o->name[0] && o->socket_path)

@@ -136,6 +136,7 @@ static void add_vgpu(struct serve *serve, json_t *tree, const struct vfio_stats 
 	vgpu_stats(vgpu_device_vgpu(serve->vgpu), &v);
 	json_object_set_new(tree, "driver_ready", json_boolean(v.driver_ready));
 	json_object_set_new(tree, "traps", traps_tree(&v, d));
+	json_object_set_new(tree, "gpu", serve_share_tree(serve, &v));
 	json_object_set_new(tree, "engines", engines_tree(&v));
 	json_object_set_new(tree, "full_resets", count(v.full_resets));
 	json_object_set_new(tree, "tlb",

@@ -186,10 +186,15 @@ static int create_vfio(struct vgpu_device *device, uint64_t aperture_bytes, stru
 
 static int create_gpu(struct vgpu_device *device, const struct vgpu_device_config *config)
 {
+	int err;
+
 	device->gpu = config->gpu == VGPU_DEVICE_GPU_NULL ? gpu_null_create() : gpu_soft_create();
 	if (!device->gpu)
 		return -ENOMEM;
-	return sched_lane_create("lane", &device->lane);
+	err = sched_lane_create("lane", &device->lane);
+	if (!err)
+		sched_lane_set_lease(device->lane, config->lease);
+	return err;
 }
 
 static int create_timer(struct vgpu_device *device)
