@@ -11,6 +11,15 @@ static struct rig_space *to_space(struct gpu_as *as)
 	return container_of(as, struct rig_space, as);
 }
 
+static uint8_t *space_host(struct rig_space *space, uint64_t gma)
+{
+	uint64_t page = gma >> PAGE_SHIFT;
+
+	if (space->swapped && page >= space->swapped)
+		gma ^= PAGE_BYTES;
+	return &space->memory[gma];
+}
+
 static int space_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
 {
 	struct rig_space *space = to_space(as);
@@ -23,21 +32,21 @@ static int space_translate(struct gpu_as *as, gma_t gma, unsigned int access, st
 	page->writable = !(space->flags[number] & PAGE_READ_ONLY);
 	if ((access & GPU_WRITE) && !page->writable)
 		return -EFAULT;
-	page->host = space->flags[number] & PAGE_NO_HOST ? NULL : &space->memory[gma.v];
+	page->host = space->flags[number] & PAGE_NO_HOST ? NULL : space_host(space, gma.v);
 	return 0;
 }
 
 static int space_read(struct gpu_as *as, gma_t gma, void *buf, size_t len)
 {
 	assert_true(PAGE_OFFSET(gma.v) + len <= PAGE_BYTES);
-	memcpy(buf, &to_space(as)->memory[gma.v], len);
+	memcpy(buf, space_host(to_space(as), gma.v), len);
 	return 0;
 }
 
 static int space_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len)
 {
 	assert_true(PAGE_OFFSET(gma.v) + len <= PAGE_BYTES);
-	memcpy(&to_space(as)->memory[gma.v], buf, len);
+	memcpy(space_host(to_space(as), gma.v), buf, len);
 	return 0;
 }
 
