@@ -19,8 +19,9 @@
 
 /*
  * What one call may do before the streamer looks at the clock again: bytes, as fast as memory
- * moves them.  What is slower is charged as more bytes: a piece as such, pixels that are looked at
- * one by one, and accesses to pages without a host mapping, which may be messages.
+ * moves them.  What is slower is charged as more bytes: a piece as such, raster operations, pixels
+ * that are looked at one by one, and accesses to pages without a host mapping, which may be
+ * messages.
  */
 #define CALL_BYTES	 (512 << 10)
 #define PIECE_COST_BYTES 256
@@ -423,6 +424,8 @@ static int32_t piece_cost(struct run *run, const struct piece *piece)
 	uint32_t slow = run->op.src.slow + run->op.dst.slow;
 	uint32_t cost = PIECE_COST_BYTES + piece->bytes + slow * SLOW_COST_BYTES;
 
+	if (run->method == METHOD_COMBINE)
+		cost += piece->bytes;
 	if (run->masked || source_is_mono(&run->op))
 		cost += piece->pixels * PIXEL_COST_BYTES;
 	run->op.src.slow = run->op.dst.slow = 0;
