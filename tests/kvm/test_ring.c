@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring of coalesced stores, with a model of KVM's half of it: what waits is served in order and
+ * before anything that could see it, and the last store of a run always exits, wherever in the
+ * ring it falls and whoever else stores meanwhile.  The model is there twice: KVM before 6.12
+ * reckons the room by a remainder of 2^32 that is not one of the ring's.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "guest/kvm.h"
+#include "kvm/door.h"
+
+#define AT	 0xe0000000ull
+#define ENGINES	 4u
+#define PLAIN_AT 0x100u /* a register whose stores are kept back and mean nothing by themselves */
+#define ENTRIES                                                             \
+	((uint32_t)((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / \
+		    sizeof(struct kvm_coalesced_mmio)))
+
+struct model {
+	struct guest *guest;
+	struct kvm_door *door;
+	struct kvm_coalesced_mmio_ring *ring;
+	bool old_kernel;
+	pthread_mutex_t ring_lock; /* KVM's own */
+	pthread_mutex_t device_lock;
+	/* The device: runs of four stores, whose values must arrive in order. */
+	uint32_t count[ENGINES], next[ENGINES];
+	uint64_t submissions[ENGINES];
+	uint64_t out_of_order, foreign;
+};
+
+/* ---- The device ---- */
+
+static void device_write(void *opaque, uint64_t offset, const void *buf, size_t len)
+{
+	struct model *m = opaque;
+	uint32_t engine = (uint32_t)(offset / 4), value;
+
+	if (engine >= ENGINES)
+		return;
+	memcpy(&value, buf, 4);
+	pthread_mutex_lock(&m->device_lock);
+	m->out_of_order += value != m->next[engine]++;
+	if (++m->count[engine] == 4) {
+		m->count[engine] = 0;
+		m->submissions[engine]++;
+	}
+	pthread_mutex_unlock(&m->device_lock);
+}
+
+static void device_read(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+	struct model *m = opaque;
+	uint32_t value;
+
+	pthread_mutex_lock(&m->device_lock);
+	value = m->next[offset / 4 % ENGINES];
+	pthread_mutex_unlock(&m->device_lock);
+	memcpy(buf, &value, 4);
+}
+
+static unsigned int device_slack(void *opaque)
+{
+	struct model *m = opaque;
+	uint32_t most = 0;
+
+	pthread_mutex_lock(&m->device_lock);
+	for (unsigned int i = 0; i < ENGINES; i++)
+		most = MAX(most, m->count[i]);
+	pthread_mutex_unlock(&m->device_lock);
+	return 3 - most;
+}
+
+static void foreign_store(void *opaque, gpa_t gpa, const void *buf, size_t len)
+{
+	struct model *m = opaque;
+
+	m->foreign++;
+}
+
+/* ---- KVM ---- */
+
+static bool has_room(const struct model *m, uint32_t last)
+{
+	uint32_t first = __atomic_load_n(&m->ring->first, __ATOMIC_SEQ_CST);
+
+	if (m->old_kernel)
+		return (first - last - 1) % ENTRIES != 0;
+	return (last + 1) % ENTRIES != first;
+}
+
+static bool kernel_takes(struct model *m, uint64_t at, uint32_t value)
+{
+	pthread_mutex_lock(&m->ring_lock);
+	uint32_t last = m->ring->last;
+	bool room = has_room(m, last);
+	if (room) {
+		struct kvm_coalesced_mmio *entry = &m->ring->coalesced_mmio[last];
+
+		entry->phys_addr = at;
+		entry->len = 4;
+		memcpy(entry->data, &value, 4);
+		__atomic_store_n(&m->ring->last, (last + 1) % ENTRIES, __ATOMIC_SEQ_CST);
+	}
+	pthread_mutex_unlock(&m->ring_lock);
+	return room;
+}
+
+/* A guest's store; true when it exited. */
+static bool store(struct model *m, struct kvm_vcpu *vcpu, uint64_t at, uint32_t value)
+{
+	if (kernel_takes(m, at, value))
+		return false;
+	kvm_vcpu_access(vcpu, gpa(at), &value, 4, true);
+	return true;
+}
+
+/* ---- Set up ---- */
+
+static void model_open(struct model *m, bool old_kernel, uint32_t start)
+{
+	struct guest_kvm_config config = { .vm_fd = -1 };
+	struct guest_trap trap = { .gpa = gpa(AT),
+				   .bytes = PAGE_BYTES,
+				   .read = device_read,
+				   .write = device_write,
+				   .opaque = m };
+
+	*m = (struct model){ .old_kernel = old_kernel };
+	pthread_mutex_init(&m->ring_lock, NULL);
+	pthread_mutex_init(&m->device_lock, NULL);
+	assert_int_equal(guest_kvm_create(&config, &m->guest), 0);
+	assert_int_equal(m->guest->ops->trap(m->guest, &trap), 0);
+	/* As guest_kvm_run() leaves them, without a KVM to tell. */
+	for (unsigned int i = 0; i < ENGINES; i++)
+		guest_kvm_of(m->guest)->runs[i] = (struct guest_run){
+			.gpa = gpa(AT + 4 * i), .bytes = 4, .slack = device_slack, .opaque = m
+		};
+	guest_kvm_of(m->guest)->run_count = ENGINES;
+	struct kvm_door_config door = {
+		.guest = m->guest, .vm_fd = -1, .store = foreign_store, .opaque = m
+	};
+	assert_int_equal(kvm_door_create(&door, &m->door), 0);
+	m->ring = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	memset(m->ring, 0, PAGE_BYTES);
+	m->ring->first = m->ring->last = start;
+	m->door->head = start;
+	atomic_store(&m->door->ring, m->ring);
+	kvm_door_drain(m->door);
+}
+
+static void model_close(struct model *m)
+{
+	kvm_door_destroy(m->door);
+	guest_kvm_destroy(m->guest);
+	free(m->ring);
+}
+
+/* Four stores to @engine, of which the fourth must have been seen when the last returns. */
+static unsigned int submit(struct model *m, struct kvm_vcpu *vcpu, unsigned int engine,
+			   uint32_t *value)
+{
+	unsigned int exits = 0;
+
+	for (unsigned int i = 0; i < 4; i++)
+		exits += store(m, vcpu, AT + 4 * engine, (*value)++);
+	return exits;
+}
+
+static void a_run_exits_once(void **state)
+{
+	for (unsigned int old = 0; old < 2; old++) {
+		struct kvm_vcpu *vcpu;
+		struct model m;
+		uint32_t value = 0;
+		unsigned int exits = 0;
+
+		model_open(&m, old, 0);
+		assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+		for (unsigned int i = 0; i < 1000; i++) {
+			unsigned int took = submit(&m, vcpu, 0, &value);
+
+			assert_in_range(took, 1, 2);
+			assert_int_equal(m.submissions[0], i + 1);
+			exits += took;
+		}
+		assert_int_equal(m.out_of_order, 0);
+		/* Two only where the ring's end is near: once in 170 entries at most. */
+		assert_true(exits <= 1000 + 3000 / 168 + 1);
+		kvm_vcpu_destroy(vcpu);
+		model_close(&m);
+	}
+}
+
+static void wherever_it_starts(void **state)
+{
+	for (uint32_t start = 0; start < ENTRIES; start++) {
+		for (unsigned int old = 0; old < 2; old++) {
+			/* The last entry is where an old KVM cannot be stopped. */
+			if (old && start == ENTRIES - 1)
+				continue;
+			struct kvm_vcpu *vcpu;
+			struct model m;
+			uint32_t value = 0;
+
+			model_open(&m, old, start);
+			assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+			submit(&m, vcpu, 2, &value);
+			assert_int_equal(m.submissions[2], 1);
+			kvm_vcpu_destroy(vcpu);
+			model_close(&m);
+		}
+	}
+}
+
+static void a_load_sees_the_stores_before_it(void **state)
+{
+	struct kvm_vcpu *vcpu;
+	struct model m;
+	uint32_t value;
+
+	model_open(&m, false, 0);
+	assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+	assert_false(store(&m, vcpu, AT + 4, 0));
+	assert_false(store(&m, vcpu, AT + 4, 1));
+	assert_int_equal(m.next[1], 0);
+	assert_true(kvm_vcpu_access(vcpu, gpa(AT + 4), &value, 4, false));
+	assert_int_equal(value, 2);
+	kvm_vcpu_destroy(vcpu);
+	model_close(&m);
+}
+
+static void stores_of_others_are_handed_on(void **state)
+{
+	struct kvm_vcpu *vcpu;
+	struct model m;
+
+	model_open(&m, false, 0);
+	assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+	assert_true(kernel_takes(&m, AT - 0x1000, 0));
+	assert_true(kernel_takes(&m, AT, 0));
+	kvm_door_drain(m.door);
+	assert_int_equal(m.foreign, 1);
+	assert_int_equal(m.next[0], 1);
+	kvm_vcpu_destroy(vcpu);
+	model_close(&m);
+}
+
+/* ---- Several vCPUs ---- */
+
+struct cpu {
+	pthread_t thread;
+	struct model *m;
+	unsigned int engine;
+	uint64_t lost, submitted;
+};
+
+static _Atomic bool ending;
+
+/* As i915: the port is one thread's at a time, and a submission is waited for. */
+static void *cpu_thread(void *opaque)
+{
+	struct cpu *cpu = opaque;
+	struct kvm_vcpu *vcpu;
+	uint32_t value = 0, seed = cpu->engine, got;
+
+	kvm_vcpu_create(cpu->m->door, NULL, &vcpu);
+	while (!atomic_load_explicit(&ending, memory_order_relaxed)) {
+		submit(cpu->m, vcpu, cpu->engine, &value);
+		cpu->submitted++;
+		pthread_mutex_lock(&cpu->m->device_lock);
+		cpu->lost += cpu->m->submissions[cpu->engine] != cpu->submitted;
+		pthread_mutex_unlock(&cpu->m->device_lock);
+		seed = seed * 1664525u + 1013904223u;
+		if (seed >> 30 == 0)
+			store(cpu->m, vcpu, AT + PLAIN_AT, 0);
+		if (seed >> 30 == 1)
+			kvm_vcpu_access(vcpu, gpa(AT), &got, 4, false);
+	}
+	kvm_vcpu_destroy(vcpu);
+	return NULL;
+}
+
+static void runs_of_several_vcpus_all_arrive(void **state)
+{
+	const char *seconds = getenv("MEDIANT_HAMMER_SECONDS");
+	uint64_t ns = seconds ? strtoull(seconds, NULL, 10) * NSEC_PER_SEC : 300 * NSEC_PER_MSEC;
+	struct timespec nap = { (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
+	struct cpu cpus[ENGINES];
+	struct model m;
+
+	model_open(&m, false, 0);
+	atomic_store(&ending, false);
+	for (unsigned int i = 0; i < ENGINES; i++) {
+		cpus[i] = (struct cpu){ .m = &m, .engine = i };
+		pthread_create(&cpus[i].thread, NULL, cpu_thread, &cpus[i]);
+	}
+	nanosleep(&nap, NULL);
+	atomic_store(&ending, true);
+	for (unsigned int i = 0; i < ENGINES; i++) {
+		pthread_join(cpus[i].thread, NULL);
+		assert_int_equal(cpus[i].lost, 0);
+		assert_true(cpus[i].submitted > 0);
+	}
+	assert_int_equal(m.out_of_order, 0);
+	model_close(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_run_exits_once),
+		cmocka_unit_test(wherever_it_starts),
+		cmocka_unit_test(a_load_sees_the_stores_before_it),
+		cmocka_unit_test(stores_of_others_are_handed_on),
+		cmocka_unit_test(runs_of_several_vcpus_all_arrive),
+	};
+
+	return cmocka_run_group_tests_name("kvm ring", tests, NULL, NULL);
+}
