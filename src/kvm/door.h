@@ -27,6 +27,8 @@ struct kvm_door {
 	struct lock ring_lock;	/* LOCK_RING: the two below, and who serves from the ring */
 	uint32_t head;		/* the oldest entry not yet served */
 	struct guest_vcpu mark; /* of him who serves from the ring */
+	/* Returns when KVM has finished the stores it is in the middle of. */
+	void (*barrier)(struct kvm_door *door);
 	_Atomic uint64_t coalesced;
 	struct lock lock; /* LOCK_LEAF: the list of vCPUs */
 	struct kvm_vcpu *vcpus;

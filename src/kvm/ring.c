@@ -27,10 +27,23 @@
 	((uint32_t)((PAGE_BYTES - sizeof(struct kvm_coalesced_mmio_ring)) / \
 		    sizeof(struct kvm_coalesced_mmio)))
 
+/*
+ * Unregistering a zone waits (SRCU) until no vCPU is in the middle of a store.  The zone is one
+ * nobody can reach: the last page of the physical address space.
+ */
+static void wait_for_stores(struct kvm_door *door)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = ~(uint64_t)0xfff, .size = 4 };
+
+	if (!ioctl(door->config.vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone))
+		ioctl(door->config.vm_fd, KVM_UNREGISTER_COALESCED_MMIO, &zone);
+}
+
 int kvm_ring_init(struct kvm_door *door)
 {
 	int page = 0;
 
+	door->barrier = wait_for_stores;
 	lock_init(&door->ring_lock, LOCK_RING);
 	atomic_init(&door->ring, NULL);
 	if (!door->config.coalesce)
@@ -84,7 +97,23 @@ static uint32_t fitting_room(uint32_t head, uint32_t room)
 	return (head + room) % RING_ENTRIES == RING_ENTRIES - 1 && room ? room - 1 : room;
 }
 
-/* With the lock held: serves what waits and leaves room for more. */
+/* How many stores from the oldest on the ring now takes. */
+static uint32_t given_room(const struct kvm_door *door, const struct kvm_coalesced_mmio_ring *ring)
+{
+	return (__atomic_load_n(&ring->first, __ATOMIC_RELAXED) + 2 * RING_ENTRIES - 1 -
+		door->head) %
+	       RING_ENTRIES;
+}
+
+/*
+ * With the lock held: serves what waits and leaves room for more.
+ *
+ * Room is rarely taken back: what was served from the ring has used up as much of it as of the
+ * slack.  But a store that found the ring full may be on its way here, not yet counted, while
+ * somebody else gives room.  Then KVM may just have looked at the old `first` and put its store
+ * beyond the new one, which opens the ring to its whole length; so it is given time to finish, and
+ * looked at again.  A last store of a run that slips in meanwhile is served in the next round.
+ */
 static void drain(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 {
 	uint32_t room, last;
@@ -92,12 +121,11 @@ static void drain(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 	do {
 		take(door, ring);
 		room = fitting_room(door->head, guest_kvm_slack(door->config.guest));
-		/*
-		 * A store that came in meanwhile may have taken room that is no longer given: then
-		 * it is served, and the room reckoned again.
-		 */
+		bool taken_back = room < given_room(door, ring);
 		__atomic_store_n(&ring->first, (door->head + room + 1) % RING_ENTRIES,
 				 __ATOMIC_SEQ_CST);
+		if (taken_back)
+			door->barrier(door);
 		last = __atomic_load_n(&ring->last, __ATOMIC_SEQ_CST) % RING_ENTRIES;
 	} while ((last + RING_ENTRIES - door->head) % RING_ENTRIES > room);
 }
