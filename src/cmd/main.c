@@ -12,6 +12,7 @@ static const struct cmd commands[] = {
 	{ "types", "the sizes a vGPU can have", cmd_types },
 	{ "list", "the vGPUs that run", cmd_list },
 	{ "stat", "what a vGPU has done: traps, commands, faults, frames", cmd_stat },
+	{ "top", "what the vGPUs that run are doing, anew every moment", cmd_top },
 	{ "arbiter", "share the host GPU among the vGPUs that run", cmd_arbiter },
 	{ "screenshot", "what a vGPU shows, as a PNG", cmd_screenshot },
 	{ "display", "a vGPU's monitors: show, change, plug, unplug", cmd_display },

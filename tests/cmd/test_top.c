@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* `mediant top`: rates from two trees of `stat`, and the program over a running vGPU. */
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cmd/process.h"
+#include "cmd/top_rates.h"
+#include "tests/support/leaks.h"
+
+#define LIMIT_NS (20 * NSEC_PER_SEC)
+
+static const char *program;
+
+static json_t *tree(const char *text)
+{
+	json_t *t = json_loads(text, 0, NULL);
+
+	assert_non_null(t);
+	return t;
+}
+
+static const char full[] = "{\"name\":\"a\",\"uptime_s\":10.0,\"connected\":true,"
+			   "\"gpu\":{\"time_ms\":500,\"wait_ms\":100,\"shared\":true,\"weight\":4},"
+			   "\"traps\":{\"reg_read\":7,\"total\":1000},"
+			   "\"engines\":[{\"submissions\":10},{\"submissions\":20}],"
+			   "\"display\":[{\"flips\":30},{\"flips\":1}],"
+			   "\"faults\":{\"opcode\":1,\"ring\":2}}";
+
+static void read_full(struct top_sample *sample)
+{
+	json_t *t = tree(full);
+
+	assert_true(top_sample_read(t, sample));
+	json_decref(t);
+}
+
+static void a_tree_is_read(void **state)
+{
+	struct top_sample s;
+
+	read_full(&s);
+	assert_string_equal(s.name, "a");
+	assert_true(s.connected && s.shared);
+	assert_int_equal(s.weight, 4);
+	assert_int_equal((int)s.submissions, 30);
+	assert_int_equal((int)s.traps, 1000);
+	assert_int_equal((int)s.faults, 3);
+	assert_int_equal((int)s.flips, 31);
+}
+
+static void what_is_missing_is_nothing(void **state)
+{
+	static const char *const texts[] = {
+		"{\"name\":\"a\"}",
+		"{\"name\":\"a\",\"gpu\":7,\"engines\":{},\"faults\":[],\"traps\":null}",
+		"{\"name\":\"a\",\"engines\":[1,null],\"faults\":{\"x\":\"y\"}}",
+	};
+	struct top_sample s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		json_t *t = tree(texts[i]);
+
+		assert_true(top_sample_read(t, &s));
+		assert_true(s.submissions == 0 && s.faults == 0 && s.traps == 0);
+		json_decref(t);
+	}
+	assert_false(top_sample_read(NULL, &s));
+}
+
+static bool near(double a, double b)
+{
+	return fabs(a - b) < 0.001;
+}
+
+static void rates_are_between_two(void **state)
+{
+	struct top_sample before, now;
+	struct top_rates r;
+
+	read_full(&before);
+	now = before;
+	now.uptime_s += 2;
+	now.gpu_ms += 500;
+	now.wait_ms += 20;
+	now.submissions += 40;
+	now.traps += 6;
+	now.faults += 1;
+	now.flips += 120;
+	top_rates_between(&before, &now, &r);
+	assert_true(near(r.gpu_percent, 25) && near(r.wait_percent, 1));
+	assert_true(near(r.submissions, 20) && near(r.traps, 3) && near(r.frames, 60));
+	assert_true(near(r.faults, 4));
+}
+
+static void one_started_anew_has_no_past(void **state)
+{
+	struct top_sample before, now;
+	struct top_rates r;
+
+	read_full(&before);
+	now = before;
+	before.uptime_s = 5000;
+	before.traps = 1e9;
+	top_rates_between(&before, &now, &r);
+	assert_true(near(r.traps, 100));
+	top_rates_between(NULL, &now, &r);
+	assert_true(near(r.traps, 100));
+	top_rates_between(&now, &now, &r);
+	assert_true(near(r.traps, 0));
+}
+
+/* ---- The program ---- */
+
+static bool has_line(const char *text)
+{
+	return strchr(text, '\n') != NULL;
+}
+
+static bool never(const char *text)
+{
+	return false;
+}
+
+static pid_t start(const char *a, const char *b, const char *c, const char *d, int *fd)
+{
+	char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)a, (char *)(uintptr_t)b,
+			 (char *)(uintptr_t)c,	     (char *)(uintptr_t)d, NULL };
+	struct process_options options = { .take_stdout = true, .quiet = true };
+	pid_t pid = process_start(argv, &options, fd);
+
+	assert_true(pid > 0);
+	return pid;
+}
+
+static int run_top(const char *a, const char *b, const char *c, char *text, size_t size)
+{
+	int fd, status;
+	pid_t pid = start("top", a, b, c, &fd);
+
+	assert_int_equal(process_read(fd, text, size, clock_now_ns() + LIMIT_NS, never), 0);
+	close(fd);
+	status = process_wait(pid, clock_now_ns() + LIMIT_NS);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void a_running_vgpu_is_shown(void **state)
+{
+	char folder[] = "/tmp/test-top-XXXXXX", path[64], text[4096];
+	json_t *list;
+	pid_t pid;
+	int fd;
+
+	assert_non_null(mkdtemp(folder));
+	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
+	assert_int_equal(run_top("--once", "--interval", "1", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "No vGPU runs"));
+	snprintf(path, sizeof(path), "%s/vm0.vfio", folder);
+	pid = start("serve", "--socket", path, NULL, &fd);
+	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
+			 1);
+	close(fd);
+	assert_int_equal(run_top("--once", "--interval=1", NULL, text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "GPU%"));
+	assert_non_null(strstr(text, "\nvm0.vfio "));
+	assert_null(strchr(text, '\033')); /* no terminal, no escapes */
+	assert_int_equal(run_top("--once", "--json", "--interval=1", text, sizeof(text)), 0);
+	list = tree(text);
+	assert_int_equal(json_array_size(list), 1);
+	assert_true(json_is_real(json_object_get(json_array_get(list, 0), "gpu_percent")));
+	json_decref(list);
+	process_end(pid, LIMIT_NS);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void it_goes_on_until_it_is_told(void **state)
+{
+	char folder[] = "/tmp/test-top-XXXXXX", text[4096];
+	int fd, status;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(folder));
+	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
+	pid = start("top", "--interval", "1", NULL, &fd);
+	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
+			 1);
+	close(fd);
+	status = process_end(pid, LIMIT_NS);
+	assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGPIPE);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static void bad_command_lines(void **state)
+{
+	char text[256];
+
+	assert_int_equal(run_top("word", NULL, NULL, text, sizeof(text)), 2);
+	assert_int_equal(run_top("--interval", "0", NULL, text, sizeof(text)), 2);
+	assert_int_equal(run_top("--nonsense", NULL, NULL, text, sizeof(text)), 2);
+	assert_int_equal(run_top("--help", NULL, NULL, text, sizeof(text)), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tree_is_read),
+		cmocka_unit_test(what_is_missing_is_nothing),
+		cmocka_unit_test(rates_are_between_two),
+		cmocka_unit_test(one_started_anew_has_no_past),
+		cmocka_unit_test(a_running_vgpu_is_shown),
+		cmocka_unit_test(it_goes_on_until_it_is_told),
+		cmocka_unit_test(bad_command_lines),
+	};
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s PATH-OF-MEDIANT\n", argv[0]);
+		return 2;
+	}
+	program = argv[1];
+	return cmocka_run_group_tests_name("cmd top", tests, NULL, NULL);
+}
