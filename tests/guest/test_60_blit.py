@@ -18,12 +18,17 @@ class Blit(VgpuSuite):
 
     @limit(120)
     def test_gem_blt(self):
-        for size in ("64k", "4M"):
-            nbytes = {"64k": 64 << 10, "4M": 4 << 20}[size]
+        for size, nbytes in (("64 KiB", 64 << 10), ("4 MiB", 4 << 20)):
             out = self.vm.run(f"cd {BENCH} && ./gem_blt -s {nbytes} -t 1 -r 3", 90).out
             rates = [float(number) for number in re.findall(r"[0-9.]+", out)]
             check(rates and min(rates) > 0, f"no rate in {out!r}")
-            print(f"#   gem_blt, {size}: {out.split()}", flush=True)
+            print(f"#   gem_blt, {size}: {max(rates):.0f} MB/s", flush=True)
+
+    @limit(120)
+    def test_upload_blit(self):
+        out = self.vm.run(f"cd {BENCH} && ./intel_upload_blit_large", 90).out
+        check("MB/sec" in out, f"no rate in {out!r}")
+        print(f"#   intel_upload_blit_large: {out.strip()}", flush=True)
 
     def test_nothing_left_out(self):
         engine = next(e for e in self.vgpu.stat()["engines"] if e["name"] == "bcs0")
