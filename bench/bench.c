@@ -63,7 +63,9 @@ void bench_table_head(void)
 
 void bench_report(FILE *jsonl, const struct bench_result *r)
 {
-	double ratio = r->value > 0 ? r->baseline.value / r->value : 0;
+	double less = r->more_is_better ? r->baseline.value : r->value;
+	double more = r->more_is_better ? r->value : r->baseline.value;
+	double ratio = less > 0 ? more / less : 0;
 
 	printf("%-32s %6.2f %s %6.2f %s  %6.2f  %s: %.2f %s; at best %.2f %s (%s)\n", r->name,
 	       r->value, r->unit, r->p99, r->unit, ratio, r->baseline.what, r->baseline.value,

@@ -33,9 +33,10 @@ struct bench_mark {
 struct bench_result {
 	const char *name;
 	const char *unit;
-	double value, p99;	    /* less is better */
-	struct bench_mark baseline; /* what ours is compared with: ratio = baseline / value */
-	struct bench_mark limit;    /* what no code could go below */
+	bool more_is_better;	    /* a speed, not a time */
+	double value, p99;	    /* 99 of 100 samples were no worse than p99 */
+	struct bench_mark baseline; /* ratio: above 1, ours is the better of the two */
+	struct bench_mark limit;    /* what no code could do better */
 };
 
 void bench_table_head(void);

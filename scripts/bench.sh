@@ -15,6 +15,8 @@ mediant=$build/mediant
 mkdir -p out
 echo "bench: register accesses over vfio-user (some seconds) ..."
 "$build/bench/bench-trap" "$mediant" out/bench.jsonl
+echo "bench: the audit of commands (some seconds) ..."
+"$build/bench/bench-scan" out/bench.jsonl
 echo "bench: fills and copies of 16 MiB (some seconds) ..."
 "$build/bench/bench-blt" out/bench.jsonl
 echo "bench: results were appended to out/bench.jsonl"

@@ -13,6 +13,8 @@
 #include "scan/audit_table.h"
 
 #define MI_BATCH_2ND_LEVEL BIT(22)
+/* MI commands below this header are one dword long. */
+#define MI_WITH_LENGTH	   0x08000000u
 
 /* ---- Operands -------------------------------------------------------------------------------- */
 
@@ -155,6 +157,23 @@ static uint32_t skip_noops(const uint32_t *dwords, uint32_t at, uint32_t count)
 	return at;
 }
 
+/*
+ * The length, by @entry.  Almost always it can be guessed from the header alone, and then the next
+ * header is on its way while the index is still being read.  The compiler must not see that either
+ * way the result is the same, or it would wait for the index.
+ */
+static inline uint32_t command_length(const struct audit_entry *entry, uint32_t header)
+{
+	uint32_t length = (header & entry->length_mask) + entry->bias;
+
+	if (header < MI_WITH_LENGTH && likely(length == 1))
+		return 1;
+	if (likely(length == (header & 0xff) + 2))
+		return (header & 0xff) + 2;
+	__asm__("" : "+r"(length));
+	return length;
+}
+
 static uint32_t audit_scan(const struct gpu_audit *base, const struct gpu_audit_window *window,
 			   struct gpu_audit_finding *finding)
 {
@@ -173,7 +192,7 @@ static uint32_t audit_scan(const struct gpu_audit *base, const struct gpu_audit_
 			at = skip_noops(dwords, at + 1, count);
 			continue;
 		}
-		length = (header & entry->length_mask) + entry->bias;
+		length = command_length(entry, header);
 		if (unlikely(length - 1 - entry->below > entry->span)) {
 			refuse_header(window->engine, header, finding);
 			break;
@@ -198,7 +217,7 @@ static const struct gpu_audit_ops audit_ops = {
 	.scan = audit_scan,
 };
 
-void scan_audit_init(struct scan_audit *audit, const struct gpu_range share[SCAN_SHARE_RANGES],
+void scan_audit_init(struct scan_audit *audit, const struct gpu_range *share,
 		     const uint64_t *writable)
 {
 	audit_table_make();

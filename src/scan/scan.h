@@ -29,8 +29,8 @@ struct scan_audit {
 	const uint64_t *writable;
 };
 
-/* @writable has SCAN_REGISTER_WORDS words and is borrowed. */
-void scan_audit_init(struct scan_audit *audit, const struct gpu_range share[SCAN_SHARE_RANGES],
+/* @share has SCAN_SHARE_RANGES ranges; @writable has SCAN_REGISTER_WORDS words and is borrowed. */
+void scan_audit_init(struct scan_audit *audit, const struct gpu_range *share,
 		     const uint64_t *writable);
 
 /* ---- Names, and printing --------------------------------------------------------------------- */

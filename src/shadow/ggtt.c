@@ -93,7 +93,7 @@ void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 	atomic_init(&ggtt->dropped, false);
 }
 
-void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range share[2])
+void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range *share)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		ggtt->share[i] = share[i];

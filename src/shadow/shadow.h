@@ -26,8 +26,11 @@ struct shadow_ggtt {
 void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 		      const _Atomic uint64_t *entries, uint32_t count);
 
-/* Only these addresses translate, whatever the table says about others; before the first use. */
-void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range share[2]);
+/*
+ * Only the addresses of these two ranges translate, whatever the table says about others; before
+ * the first use.
+ */
+void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range *share);
 
 /* A per-process GTT in guest memory: four levels below a PML4, or 32 bits below 4 directories. */
 struct shadow_ppgtt {
