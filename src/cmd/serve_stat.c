@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cmd/serve.h"
+#include "scan/scan.h"
 
 static json_t *count(uint64_t value)
 {
@@ -46,12 +47,33 @@ static json_t *engine_tree(const struct vgpu_stats *v, enum gpu_engine e)
 			 count(v->engine_resets[e]), "faults", count(v->gpu.faults[e]));
 }
 
-static json_t *engines_tree(const struct vgpu_stats *v)
+/* More kinds of commands than any driver uses; what there is no room for is counted all the same.
+ */
+#define MAX_NOT_EXECUTED 512u
+
+static void add_not_executed(struct vgpu *vgpu, json_t *engines)
+{
+	struct gpu_not_executed rows[MAX_NOT_EXECUTED];
+	size_t n = vgpu_not_executed(vgpu, rows, ARRAY_SIZE(rows));
+
+	for_each_engine(e)
+		json_object_set_new(json_array_get(engines, e), "not_executed_by_name",
+				    json_object());
+	for (size_t i = 0; i < MIN(n, ARRAY_SIZE(rows)); i++) {
+		json_t *engine = json_array_get(engines, rows[i].engine);
+
+		json_object_set_new(json_object_get(engine, "not_executed_by_name"),
+				    rows[i].command->name, count(rows[i].count));
+	}
+}
+
+static json_t *engines_tree(struct vgpu *vgpu, const struct vgpu_stats *v)
 {
 	json_t *engines = json_array();
 
 	for_each_engine(e)
 		json_array_append_new(engines, engine_tree(v, e));
+	add_not_executed(vgpu, engines);
 	return engines;
 }
 
@@ -107,9 +129,10 @@ static json_t *last_fault_tree(const struct gpu_fault *f)
 {
 	if (f->kind == GPU_FAULT_NONE)
 		return json_null();
-	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:o, s:o, s:o}", "kind",
+	return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:o, s:o}", "kind",
 			 fault_keys[f->kind], "text", gpu_fault_name(f->kind), "engine",
-			 gpu_engine_name(f->engine), "context_id", count(f->context_id), "space",
+			 gpu_engine_name(f->engine), "context_id", count(f->context_id), "command",
+			 scan_command_name(f->engine, f->header), "space",
 			 f->ppgtt ? "ppgtt" : "ggtt", "write", (int)f->write, "command_at",
 			 hex(f->command_at), "address", hex(f->address), "header", hex(f->header));
 }
@@ -137,7 +160,7 @@ static void add_vgpu(struct serve *serve, json_t *tree, const struct vfio_stats 
 	json_object_set_new(tree, "driver_ready", json_boolean(v.driver_ready));
 	json_object_set_new(tree, "traps", traps_tree(&v, d));
 	json_object_set_new(tree, "gpu", serve_share_tree(serve, &v));
-	json_object_set_new(tree, "engines", engines_tree(&v));
+	json_object_set_new(tree, "engines", engines_tree(vgpu_device_vgpu(serve->vgpu), &v));
 	json_object_set_new(tree, "full_resets", count(v.full_resets));
 	json_object_set_new(tree, "tlb",
 			    json_pack("{s:o, s:o}", "hits", count(v.gpu.tlb_hits), "misses",

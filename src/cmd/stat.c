@@ -69,6 +69,8 @@ static void print_row(json_t *row, bool heads)
 		char text[80];
 		int width = (int)MAX(strlen(key), (size_t)7);
 
+		if (json_is_object(value))
+			continue; /* too much for a column: see --json */
 		format_value(value, text, sizeof(text));
 		printf("%*s ", width, heads ? key : text);
 	}

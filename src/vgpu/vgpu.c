@@ -260,3 +260,8 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	}
 	v->config.gpu->ops->stats(v->config.gpu, &stats->gpu);
 }
+
+size_t vgpu_not_executed(struct vgpu *v, struct gpu_not_executed *rows, size_t max)
+{
+	return v->config.gpu->ops->not_executed(v->config.gpu, rows, max);
+}

@@ -128,5 +128,7 @@ struct vgpu_stats {
 	bool driver_ready; /* PVINFO display_ready */
 };
 void vgpu_stats(struct vgpu *vgpu, struct vgpu_stats *stats);
+/* Commands understood and stepped over: at most @max rows; returns how many there are. */
+size_t vgpu_not_executed(struct vgpu *vgpu, struct gpu_not_executed *rows, size_t max);
 
 #endif

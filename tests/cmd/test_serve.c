@@ -318,6 +318,10 @@ static void stat_counts_what_a_client_does(void **state)
 	assert_int_equal(member(tree, "traps", "opregion_read"), 3);
 	assert_int_equal(member(tree, "messages", "connections"), 1);
 	assert_int_equal(json_array_size(json_object_get(tree, "engines")), 4);
+	assert_true(json_is_object(json_object_get(
+		json_array_get(json_object_get(tree, "engines"), 0), "not_executed_by_name")));
+	assert_null(strstr(text, "by_name"));
+	assert_int_equal(member(tree, "faults", "share"), 0);
 	assert_true(json_is_null(json_object_get(tree, "last_fault")));
 	json_decref(tree);
 	close(fd);
