@@ -111,9 +111,9 @@ struct guest_ops {
 	/* Signals by hand.  Any thread; does not block. */
 	int (*irq_signal)(struct guest *guest, const struct guest_msi *msi);
 	/*
-	 * Changes of the @count pages at @gpa are told to the sink (guest_kvm_config) from now on,
-	 * or no longer.  A tracked page's stores are seen once they are done.  -EFAULT: no memory
-	 * there.
+	 * Stores of vCPUs to the @count pages are told (guest_kvm_config.page_written), once they
+	 * are done, from now on or no longer.  -EFAULT: not memory that was installed by us;
+	 * -ENOTSUP.
 	 */
 	int (*track)(struct guest *guest, const gpa_t *pages, size_t count, bool on);
 	/* Fails what a reader waits for, and what it will wait for while guest_wanted(). */
@@ -241,7 +241,9 @@ struct guest_kvm_config {
 	bool coalesce; /* somebody empties the ring of coalesced stores: runs may be kept back */
 	/*
 	 * Keeps every vCPU out of the guest, and lets them in again: around the moment in which a
-	 * piece of memory that is being split has no slot.  NULL: pages cannot be tracked.
+	 * piece of memory that is being split has no slot.  A vCPU whose thread is serving an exit
+	 * is out already, as long as it does not go in again: do not wait for its thread.  NULL:
+	 * pages cannot be tracked.
 	 */
 	void (*pause)(void *opaque);
 	void (*resume)(void *opaque);

@@ -88,7 +88,10 @@ void guest_kvm_vcpu_remove(struct guest *guest, struct guest_vcpu *vcpu)
 bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, void *buf,
 		      size_t len, bool write)
 {
-	return guest_traps_access(&guest_kvm_of(guest)->traps, vcpu, gpa, buf, len, write);
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+
+	return guest_traps_access(&kvm->traps, vcpu, gpa, buf, len, write) ||
+	       (write && guest_kvm_track_store(kvm, gpa, buf, len));
 }
 
 /* ---- Changing the map ------------------------------------------------------------------------ */
@@ -174,6 +177,7 @@ int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes)
 	struct guest_slot gone = *slot;
 	guest_quiesce(guest);
 	guest_slots_remove(&kvm->slots, slot);
+	guest_kvm_track_forget(kvm, gpa.v, bytes);
 	guest_resume(guest);
 	uninstall(kvm, &gone);
 	return 0;
@@ -195,6 +199,7 @@ int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t
 	guest_slots_remove(&kvm->slots, slot);
 	int err = guest_slots_overlap(&kvm->slots, to.v, bytes) ? -EEXIST : 0;
 	if (!err) {
+		guest_kvm_track_forget(kvm, from.v, bytes);
 		uninstall(kvm, &old);
 		err = install(kvm, &moved);
 		if (err && install(kvm, &old))
@@ -230,6 +235,7 @@ static const struct guest_ops kvm_ops = {
 	.window = guest_kvm_window,
 	.irq_route = guest_kvm_irq_route,
 	.irq_signal = guest_kvm_irq_signal,
+	.track = guest_kvm_track,
 };
 
 /* ... and what without it. */
@@ -269,6 +275,7 @@ void guest_kvm_destroy(struct guest *guest)
 	for (uint32_t i = 0; i < kvm->slots.count; i++)
 		uninstall(kvm, &kvm->slots.slots[i]);
 	guest_slots_fini(&kvm->slots);
+	free(kvm->tracker.pages);
 	guest_traps_fini(&kvm->traps);
 	lock_fini(&kvm->lock);
 	lock_fini(&kvm->run_lock);

@@ -27,10 +27,17 @@ struct kvm_gsi {
 	struct guest_msi msi;
 };
 
+/* Page numbers, sorted. */
+struct kvm_tracker {
+	uint64_t *pages;
+	size_t count;
+};
+
 struct guest_kvm {
 	struct guest guest;
 	struct guest_kvm_config config;
-	struct guest_slots slots; /* changes in writer sections */
+	struct guest_slots slots;   /* changes in writer sections */
+	struct kvm_tracker tracker; /* changes in writer sections */
 	struct guest_traps traps;
 	struct lock lock; /* LOCK_LEAF: the two below */
 	struct kvm_slot kvm_slots[KVM_GUEST_MAX_SLOTS];
@@ -55,6 +62,13 @@ int guest_kvm_window(struct guest *guest, const struct guest_window *window, boo
 
 /* kvm_run.c */
 int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on);
+
+/* kvm_track.c */
+int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool on);
+/* In a writer section: memory that goes. */
+void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
+/* A vCPU's store that found its page read-only; false: not for us. */
+bool guest_kvm_track_store(struct guest_kvm *kvm, gpa_t gpa, const void *buf, size_t len);
 
 /* kvm_irq.c */
 int guest_kvm_doorbell(struct guest *guest, const struct guest_doorbell *doorbell, bool on);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages whose stores are told: memory that we installed is split into slots, read-only where
+ * tracked pages are, so that a store there exits and is done here, on the vCPU's thread.
+ *
+ * A change of slots costs as much as several exits, and every vCPU must be out for it.  So pages
+ * are taken in batches; pages near each other share a read-only stretch, as do those between them
+ * (their stores exit, and nobody is told); a page inside a stretch that is there already costs
+ * nothing; and a stretch is kept until most of its pages are no longer tracked.
+ *
+ * The set changes on the thread that changes the device, in a writer section; stores look it up in
+ * a reader section.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/kvm.h"
+
+#define NEAR_PAGES 16u /* between tracked pages of one stretch, to begin with */
+#define KEEP_RATIO 64u /* a stretch goes when less than one page in so many is tracked */
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* How many tracked pages lie below @page. */
+static size_t rank_of(const struct kvm_tracker *tracker, uint64_t page)
+{
+	size_t low = 0, high = tracker->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (tracker->pages[mid] < page)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool is_tracked(const struct kvm_tracker *tracker, uint64_t page)
+{
+	size_t rank = rank_of(tracker, page);
+
+	return rank < tracker->count && tracker->pages[rank] == page;
+}
+
+/* ---- Slots ----------------------------------------------------------------------------------- */
+
+/* With kvm->lock held.  The stretches of @slot, of pages no further apart than @near. */
+static int add_pieces(struct guest_kvm *kvm, const struct guest_slot *slot, uint64_t near)
+{
+	const struct kvm_tracker *tracker = &kvm->tracker;
+	uint64_t at = slot->gpa, end = slot->gpa + slot->bytes;
+	size_t i = rank_of(tracker, slot->gpa >> PAGE_SHIFT);
+	int err = 0;
+
+	while (!err && i < tracker->count && tracker->pages[i] << PAGE_SHIFT < end) {
+		uint64_t first = tracker->pages[i], last = first;
+
+		while (++i < tracker->count && tracker->pages[i] << PAGE_SHIFT < end &&
+		       tracker->pages[i] - last <= near)
+			last = tracker->pages[i];
+		first <<= PAGE_SHIFT;
+		last = (last + 1) << PAGE_SHIFT;
+		if (first > at)
+			err = guest_kvm_slot_add(kvm, at, first - at, slot->host + (at - slot->gpa),
+						 false);
+		if (!err)
+			err = guest_kvm_slot_add(kvm, first, last - first,
+						 slot->host + (first - slot->gpa), true);
+		at = last;
+	}
+	if (!err && at < end)
+		err = guest_kvm_slot_add(kvm, at, end - at, slot->host + (at - slot->gpa), false);
+	return err;
+}
+
+/* With kvm->lock held.  Fewer, longer stretches when the slot numbers do not suffice. */
+static int split(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	int err;
+
+	for (uint64_t near = NEAR_PAGES;; near *= 8) {
+		guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
+		err = add_pieces(kvm, slot, near);
+		if (err != -ENOSPC || near > slot->bytes >> PAGE_SHIFT)
+			return err;
+	}
+}
+
+static size_t tracked_between(const struct kvm_tracker *tracker, uint64_t gpa, uint64_t bytes)
+{
+	return rank_of(tracker, (gpa + bytes) >> PAGE_SHIFT) - rank_of(tracker, gpa >> PAGE_SHIFT);
+}
+
+/*
+ * With kvm->lock held: do the slots of @slot have to change?  Yes when a tracked page can be
+ * stored to, or when a read-only stretch is kept for few.
+ */
+static bool needs_split(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
+		const struct kvm_slot *piece = &kvm->kvm_slots[i];
+
+		if (!piece->bytes || piece->gpa < slot->gpa ||
+		    piece->gpa - slot->gpa >= slot->bytes)
+			continue;
+		size_t tracked = tracked_between(&kvm->tracker, piece->gpa, piece->bytes);
+		if (piece->read_only ? tracked * KEEP_RATIO < piece->bytes >> PAGE_SHIFT
+				     : tracked > 0)
+			return true;
+		if (piece->read_only && !tracked)
+			return true;
+	}
+	return false;
+}
+
+static bool can_be_split(const struct guest_slot *slot)
+{
+	return slot->installed && (slot->access & GUEST_WRITE);
+}
+
+/* The vCPUs are out. */
+static int split_all(struct guest_kvm *kvm)
+{
+	int err = 0;
+
+	lock_acquire(&kvm->lock);
+	for (uint32_t i = 0; i < kvm->slots.count; i++) {
+		const struct guest_slot *slot = &kvm->slots.slots[i];
+		int failed = can_be_split(slot) && needs_split(kvm, slot) ? split(kvm, slot) : 0;
+
+		err = err ? err : failed;
+	}
+	lock_release(&kvm->lock);
+	return err;
+}
+
+static bool any_needs_split(struct guest_kvm *kvm)
+{
+	bool any = false;
+
+	lock_acquire(&kvm->lock);
+	for (uint32_t i = 0; i < kvm->slots.count && !any; i++)
+		any = can_be_split(&kvm->slots.slots[i]) && needs_split(kvm, &kvm->slots.slots[i]);
+	lock_release(&kvm->lock);
+	return any;
+}
+
+/* ---- The set --------------------------------------------------------------------------------- */
+
+static int check_pages(struct guest_kvm *kvm, const gpa_t *pages, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct guest_slot *slot = guest_slots_find(&kvm->slots, pages[i].v);
+
+		if (PAGE_OFFSET(pages[i].v))
+			return -EINVAL;
+		if (!slot || !can_be_split(slot))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* The set with the @count pages (@on) or without them, into memory of its own. */
+static int make_set(const struct kvm_tracker *old, const gpa_t *pages, size_t count, bool on,
+		    struct kvm_tracker *fresh)
+{
+	struct kvm_tracker given = { .pages = calloc(count + 1, sizeof(*given.pages)),
+				     .count = count };
+	size_t used = 0;
+
+	fresh->pages = calloc(old->count + count + 1, sizeof(*fresh->pages));
+	fresh->count = 0;
+	if (!given.pages || !fresh->pages) {
+		free(given.pages);
+		free(fresh->pages);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < count; i++)
+		given.pages[i] = pages[i].v >> PAGE_SHIFT;
+	qsort(given.pages, count, sizeof(*given.pages), compare);
+	for (size_t i = 0; i < old->count; i++)
+		if (on || !is_tracked(&given, old->pages[i]))
+			fresh->pages[used++] = old->pages[i];
+	for (size_t i = 0; on && i < count; i++)
+		if (!is_tracked(old, given.pages[i]) &&
+		    (!i || given.pages[i] != given.pages[i - 1]))
+			fresh->pages[used++] = given.pages[i];
+	fresh->count = used;
+	qsort(fresh->pages, used, sizeof(*fresh->pages), compare);
+	free(given.pages);
+	return 0;
+}
+
+static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh)
+{
+	struct kvm_tracker old = kvm->tracker;
+
+	guest_quiesce(&kvm->guest);
+	kvm->tracker = *fresh;
+	guest_resume(&kvm->guest);
+	*fresh = old;
+}
+
+/* Split before it is told that the pages are tracked: a store in between exits and is done. */
+int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool on)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	struct kvm_tracker fresh;
+	int err = check_pages(kvm, pages, count);
+
+	if (!kvm->config.pause || !kvm->config.resume)
+		return -ENOTSUP;
+	if (!err)
+		err = make_set(&kvm->tracker, pages, count, on, &fresh);
+	if (err)
+		return err;
+	set_pages(kvm, &fresh);
+	if (any_needs_split(kvm)) {
+		kvm->config.pause(kvm->config.opaque);
+		err = split_all(kvm);
+		kvm->config.resume(kvm->config.opaque);
+	}
+	free(fresh.pages);
+	return err;
+}
+
+void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+{
+	struct kvm_tracker *tracker = &kvm->tracker;
+	size_t first = rank_of(tracker, gpa >> PAGE_SHIFT);
+	size_t count = tracked_between(tracker, gpa, bytes);
+
+	if (!count)
+		return;
+	memmove(&tracker->pages[first], &tracker->pages[first + count],
+		(tracker->count - first - count) * sizeof(*tracker->pages));
+	tracker->count -= count;
+}
+
+/* ---- Stores ---------------------------------------------------------------------------------- */
+
+bool guest_kvm_track_store(struct guest_kvm *kvm, gpa_t gpa, const void *buf, size_t len)
+{
+	const struct guest_slot *slot;
+	bool done = false, told = false;
+
+	guest_enter(&kvm->guest);
+	slot = guest_slots_find(&kvm->slots, gpa.v);
+	if (slot && can_be_split(slot) && len <= slot->bytes - (gpa.v - slot->gpa)) {
+		memcpy(slot->host + (gpa.v - slot->gpa), buf, len);
+		told = is_tracked(&kvm->tracker, gpa.v >> PAGE_SHIFT);
+		done = true;
+	}
+	guest_leave(&kvm->guest);
+	if (told && kvm->config.page_written)
+		kvm->config.page_written(kvm->config.opaque, (gpa_t){ gpa.v & ~(PAGE_BYTES - 1) });
+	return done;
+}
