@@ -19,4 +19,8 @@ echo "bench: the audit of commands (some seconds) ..."
 "$build/bench/bench-scan" out/bench.jsonl
 echo "bench: fills and copies of 16 MiB (some seconds) ..."
 "$build/bench/bench-blt" out/bench.jsonl
+echo "bench: submissions and their interrupts (some seconds) ..."
+"$build/bench/bench-submit" out/bench.jsonl
+echo "bench: vGPUs that share a core (a minute and a half) ..."
+"$build/bench/bench-sched" "$mediant" out/bench.jsonl
 echo "bench: results were appended to out/bench.jsonl"

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sharing costs, and how fair it is: processes with a lane each take turns by a `mediant
+ * arbiter` of their own on one core.  Their work is sums over a private buffer, counted in units,
+ * so what is compared is what was done, not what was accounted.  Beside it the same processes on
+ * the same core without an arbiter, where the kernel is the judge.
+ *
+ *   bench-sched MEDIANT [JSONL]
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "cmd/arbiter_client.h"
+#include "sched/sched.h"
+
+#define WORKERS_MAX  8u
+#define WARM_UP_NS   (300 * NSEC_PER_MSEC)
+#define BUFFER_WORDS 4096u
+#define SWITCHES     20000u
+#define SUM_ROUNDS   5
+
+/* In memory that all processes share. */
+struct board {
+	_Atomic bool go, stop;
+	_Atomic uint32_t ready;
+	_Atomic uint64_t units[WORKERS_MAX];
+	/* of the switch: who left the lane last, and when */
+	_Atomic uint32_t last;
+	_Atomic uint64_t left_ns;
+	_Atomic uint32_t sample_count;
+	uint32_t samples[SWITCHES];
+};
+
+struct worker {
+	struct sched_entity entity;
+	_Atomic uint64_t *units;
+	uint64_t buffer[BUFFER_WORDS];
+};
+
+static struct board *board;
+static const char *program;
+static char folder[] = "/tmp/bench-sched-XXXXXX", lease_path[64];
+static pid_t owner, arbiter, workers[WORKERS_MAX];
+static int lane_cpu;
+
+static void end_process(pid_t *pid)
+{
+	if (*pid > 0) {
+		kill(*pid, SIGTERM);
+		waitpid(*pid, NULL, 0);
+	}
+	*pid = 0;
+}
+
+/* At exit, however it came about. */
+static void clean_up(void)
+{
+	if (getpid() != owner)
+		return;
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		end_process(&workers[i]);
+	end_process(&arbiter);
+	unlink(lease_path);
+	rmdir(folder);
+}
+
+static void pause_ns(uint64_t ns)
+{
+	struct timespec ts = { (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
+
+	nanosleep(&ts, NULL);
+}
+
+/* ---- The arbiter --------------------------------------------------------------------------------
+ */
+
+/* The core is the last this process may use: the first has most of the interrupts. */
+static void start_arbiter(const char *policy)
+{
+	arbiter = fork();
+	if (arbiter < 0)
+		bench_die("fork: %m");
+	if (!arbiter) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		bench_pin(lane_cpu);
+		if (!freopen("/dev/null", "w", stdout))
+			_exit(1);
+		execl(program, program, "arbiter", "--lanes", "1", "--policy", policy, "--log",
+		      "warn", (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 500 && access(lease_path, F_OK); i++)
+		pause_ns(10 * NSEC_PER_MSEC);
+}
+
+/* ---- The workers --------------------------------------------------------------------------------
+ */
+
+static void work_unit(struct worker *w)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int round = 0; round < 8; round++)
+		for (unsigned int i = 0; i < BUFFER_WORDS; i++)
+			sum = (sum ^ w->buffer[i]) * 0x9e3779b97f4a7c15ull;
+	w->buffer[sum % BUFFER_WORDS] = sum;
+	atomic_fetch_add_explicit(w->units, 1, memory_order_relaxed);
+}
+
+static enum sched_step worker_step(struct sched_entity *entity, uint64_t deadline_ns)
+{
+	struct worker *w = container_of(entity, struct worker, entity);
+
+	do {
+		work_unit(w);
+	} while (clock_now_ns() < deadline_ns);
+	return atomic_load(&board->stop) ? SCHED_STEP_IDLE : SCHED_STEP_MORE;
+}
+
+/* In the child, to its end.  @weight 0: without an arbiter, on the same core. */
+static _Noreturn void be_worker(unsigned int index, uint32_t weight)
+{
+	static struct worker w;
+	struct sched_lease *lease = NULL;
+	struct sched_lane *lane;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	w.entity.step = worker_step;
+	w.units = &board->units[index];
+	if (weight && arbiter_join(lease_path, "bench", weight, 0, &lease) < 0)
+		_exit(1);
+	if (!weight)
+		bench_pin(lane_cpu);
+	if (sched_lane_create("lane", &lane))
+		_exit(1);
+	sched_lane_set_lease(lane, lease);
+	sched_add(lane, &w.entity);
+	atomic_fetch_add(&board->ready, 1);
+	while (!atomic_load(&board->go))
+		pause_ns(NSEC_PER_MSEC);
+	sched_kick(&w.entity);
+	for (;;)
+		pause();
+}
+
+/* Lets @count workers work for @ns; what each did in *@done. */
+static double measure(unsigned int count, const uint32_t *weights, uint64_t ns, double *done)
+{
+	uint64_t before[WORKERS_MAX], start;
+	double sum = 0;
+
+	memset(board, 0, sizeof(*board));
+	for (unsigned int i = 0; i < count; i++) {
+		workers[i] = fork();
+		if (workers[i] < 0)
+			bench_die("fork: %m");
+		if (!workers[i])
+			be_worker(i, weights[i]);
+	}
+	while (atomic_load(&board->ready) < count)
+		pause_ns(NSEC_PER_MSEC);
+	atomic_store(&board->go, true);
+	pause_ns(WARM_UP_NS);
+	start = clock_now_ns();
+	for (unsigned int i = 0; i < count; i++)
+		before[i] = atomic_load(&board->units[i]);
+	pause_ns(ns);
+	for (unsigned int i = 0; i < count; i++) {
+		done[i] = (double)(atomic_load(&board->units[i]) - before[i]) /
+			  ((double)(clock_now_ns() - start) / (double)NSEC_PER_SEC);
+		sum += done[i];
+	}
+	for (unsigned int i = 0; i < count; i++)
+		end_process(&workers[i]);
+	return sum;
+}
+
+/* ---- Fairness -----------------------------------------------------------------------------------
+ */
+
+static const uint32_t equal[WORKERS_MAX] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+static const uint32_t kernel[WORKERS_MAX];
+
+static double jain(const double *x, unsigned int n)
+{
+	double sum = 0, squares = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		sum += x[i];
+		squares += x[i] * x[i];
+	}
+	return sum * sum / (n * squares);
+}
+
+static void bench_jain(FILE *jsonl)
+{
+	double ours[WORKERS_MAX], theirs[WORKERS_MAX];
+
+	measure(8, equal, 10 * NSEC_PER_SEC, ours);
+	measure(8, kernel, 10 * NSEC_PER_SEC, theirs);
+	bench_report(jsonl,
+		     &(struct bench_result){
+			     .name = "sched.jain8",
+			     .unit = "J",
+			     .value = jain(ours, 8),
+			     .p99 = jain(ours, 8),
+			     .more_is_better = true,
+			     .baseline = { "the kernel's scheduler, one core", jain(theirs, 8) },
+			     .limit = { "all the same", 1 },
+		     });
+}
+
+/* The greatest error of a share against its weight, in percent. */
+static double weight_error(void)
+{
+	static const uint32_t weights[] = { 1, 2, 4 };
+	double done[3], sum = measure(3, weights, 7 * NSEC_PER_SEC, done), worst = 0;
+
+	for (unsigned int i = 0; i < 3; i++)
+		worst = fmax(worst, fabs(done[i] / sum * 7 / weights[i] - 1) * 100);
+	return worst;
+}
+
+static void bench_weights(FILE *jsonl)
+{
+	double fair = weight_error(), rr;
+
+	end_process(&arbiter);
+	start_arbiter("rr");
+	rr = weight_error();
+	end_process(&arbiter);
+	start_arbiter("fair");
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "sched.weights124",
+				    .unit = "%",
+				    .value = fair,
+				    .p99 = fair,
+				    .baseline = { "round robin's error", rr },
+				    .limit = { "none", 0 },
+			    });
+}
+
+/* ---- Aggregate
+ * ----------------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *x, size_t n)
+{
+	qsort(x, n, sizeof(*x), compare);
+	return x[n / 2];
+}
+
+/* All in turn, so that a busy moment of the machine meets each. */
+static void bench_sums(FILE *jsonl)
+{
+	double bare[SUM_ROUNDS], one[SUM_ROUNDS], two[SUM_ROUNDS], eight[SUM_ROUNDS];
+	double done[WORKERS_MAX];
+
+	for (int i = 0; i < SUM_ROUNDS; i++) {
+		one[i] = measure(1, equal, NSEC_PER_SEC, done);
+		two[i] = measure(2, equal, NSEC_PER_SEC, done);
+		eight[i] = measure(8, equal, NSEC_PER_SEC, done);
+		bare[i] = measure(1, kernel, NSEC_PER_SEC, done);
+	}
+	struct bench_result result = {
+		.name = "sched.sum2",
+		.unit = "units/s",
+		.value = median(two, SUM_ROUNDS),
+		.more_is_better = true,
+		.baseline = { "one alone", median(one, SUM_ROUNDS) },
+		.limit = { "one alone without an arbiter", median(bare, SUM_ROUNDS) },
+	};
+	result.p99 = two[0];
+	bench_report(jsonl, &result);
+	result.name = "sched.sum8";
+	result.value = median(eight, SUM_ROUNDS);
+	result.p99 = eight[0];
+	bench_report(jsonl, &result);
+}
+
+/* ---- A change of hands
+ * ---------------------------------------------------------------------------- */
+
+/* Gives its lane up at once, whenever it gets it, and notes how long ago the other one did. */
+static _Noreturn void be_switcher(unsigned int index)
+{
+	struct sched_lease *lease;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (arbiter_join(lease_path, "bench", 1, 0, &lease) < 0 || !sched_lease_acquire(lease))
+		_exit(1);
+	for (;;) {
+		uint64_t now_ns = clock_now_ns();
+		uint32_t slot;
+
+		if (atomic_load(&board->last) == 2 - index) { /* the other: 1 or 2 */
+			slot = atomic_fetch_add(&board->sample_count, 1);
+			if (slot < SWITCHES)
+				board->samples[slot] =
+					(uint32_t)(now_ns - atomic_load(&board->left_ns));
+		}
+		atomic_store(&board->last, index + 1);
+		atomic_store(&board->left_ns, clock_now_ns());
+		sched_lease_yield(lease);
+	}
+}
+
+static void futex_wait_for(_Atomic uint32_t *word, uint32_t value)
+{
+	uint32_t is;
+
+	while ((is = atomic_load(word)) != value)
+		syscall(SYS_futex, word, FUTEX_WAIT, is, NULL, NULL, 0);
+}
+
+static void futex_set(_Atomic uint32_t *word, uint32_t value)
+{
+	atomic_store(word, value);
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* One way of two processes that wake each other by a futex, on one core. */
+static void ping_pong(struct bench_samples *samples)
+{
+	pid_t pid;
+
+	memset(board, 0, sizeof(*board));
+	pid = fork();
+	if (!pid) {
+		bench_pin(lane_cpu);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		for (;;) {
+			futex_wait_for(&board->last, 1);
+			futex_set(&board->last, 0);
+		}
+	}
+	bench_pin(lane_cpu);
+	for (unsigned int i = 0; i < SWITCHES; i++) {
+		uint64_t start = clock_now_ns();
+
+		futex_set(&board->last, 1);
+		futex_wait_for(&board->last, 0);
+		bench_sample(samples, (clock_now_ns() - start) / 2);
+	}
+	end_process(&pid);
+}
+
+static void bench_switch(FILE *jsonl)
+{
+	struct bench_samples ours, futex;
+	double wake_up_us;
+
+	bench_samples_init(&ours, SWITCHES);
+	bench_samples_init(&futex, SWITCHES);
+	memset(board, 0, sizeof(*board));
+	for (unsigned int i = 0; i < 2; i++) {
+		workers[i] = fork();
+		if (!workers[i])
+			be_switcher(i);
+	}
+	for (int i = 0; i < 3000 && atomic_load(&board->sample_count) < SWITCHES; i++)
+		pause_ns(10 * NSEC_PER_MSEC);
+	for (unsigned int i = 0; i < 2; i++)
+		end_process(&workers[i]);
+	for (uint32_t i = 0; i < MIN(atomic_load(&board->sample_count), SWITCHES); i++)
+		bench_sample(&ours, board->samples[i]);
+	ping_pong(&futex);
+	wake_up_us = bench_percentile_us(&futex, 50);
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "sched.switch",
+				    .unit = "us",
+				    .value = bench_percentile_us(&ours, 50),
+				    .p99 = bench_percentile_us(&ours, 99),
+				    .baseline = { "two wake-ups by futex", 2 * wake_up_us },
+				    .limit = { "one", wake_up_us },
+			    });
+	bench_samples_fini(&ours);
+	bench_samples_fini(&futex);
+}
+
+int main(int argc, char **argv)
+{
+	FILE *jsonl = argc > 2 ? fopen(argv[2], "a") : NULL;
+	int cpus[64], count = bench_cpus(cpus, 64);
+
+	if (argc < 2 || count < 1)
+		bench_die("usage: bench-sched MEDIANT [JSONL]");
+	if (argc > 2 && !jsonl)
+		bench_die("cannot open %s", argv[2]);
+	program = argv[1];
+	owner = getpid();
+	lane_cpu = cpus[count - 1];
+	if (!mkdtemp(folder))
+		bench_die("mkdtemp: %m");
+	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
+	sprintf(lease_path, "%s/arbiter.lease", folder);
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (board == MAP_FAILED)
+		bench_die("no memory");
+	atexit(clean_up);
+	setvbuf(stdout, NULL, _IOLBF, 0); /* children would inherit what is not yet written */
+	start_arbiter("fair");
+	bench_table_head();
+	bench_switch(jsonl);
+	bench_jain(jsonl);
+	bench_weights(jsonl);
+	bench_sums(jsonl);
+	if (jsonl)
+		fclose(jsonl);
+	return 0;
+}
