@@ -17,6 +17,10 @@ echo "bench: register accesses over vfio-user (some seconds) ..."
 "$build/bench/bench-trap" "$mediant" out/bench.jsonl
 echo "bench: the audit of commands (some seconds) ..."
 "$build/bench/bench-scan" out/bench.jsonl
+[ ! -x "$build/bench/bench-mediated" ] || {
+	echo "bench: a vGPU beside the bare GPU library (some seconds) ..."
+	"$build/bench/bench-mediated" out/bench.jsonl
+}
 echo "bench: fills and copies of 16 MiB (some seconds) ..."
 "$build/bench/bench-blt" out/bench.jsonl
 echo "bench: submissions and their interrupts (some seconds) ..."

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What mediation takes away: the same frames once through a vGPU, as a guest's driver submits them
+ * (context image, ring, ELSP, page tables, audit, status buffer, interrupt), and once given to
+ * the GPU library directly, with flat address spaces and nobody in between.  A frame is a user
+ * batch of the blitter: big copies and fills and many small ones, some milliseconds in all.  Frames
+ * take turns; the fastest of each counts.
+ *
+ *   bench-mediated [JSONL]
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "tests/vgpu/driver.h"
+
+#define SAMPLES	  400u
+#define WIDTH	  1024u
+#define HEIGHT	  1024u
+#define PITCH	  (WIDTH * 4)
+#define PAGES	  (PITCH * HEIGHT / (uint32_t)PAGE_BYTES)
+#define ROUNDS	  4u
+#define SMALL	  40u /* in a round */
+#define BATCH_MAX 8192u
+
+/* Addresses of the user's space. */
+#define BATCH_AT 0x100000u
+#define DST_AT	 0x1000000u
+#define SRC_AT	 0x2000000u
+#define END_AT	 0x3000000u
+
+#define XY_COLOR_BLT	(2u << 29 | 0x50u << 22 | 3u << 20 | 5)
+#define XY_SRC_COPY_BLT (2u << 29 | 0x53u << 22 | 3u << 20 | 8)
+#define BR13(rop)	(3u << 24 | (uint32_t)(rop) << 16 | PITCH)
+
+static uint32_t batch[BATCH_MAX];
+static unsigned int batch_dwords;
+
+static void put(const uint32_t *dwords, size_t count)
+{
+	if (batch_dwords + count > BATCH_MAX)
+		bench_die("the batch is too long");
+	memcpy(&batch[batch_dwords], dwords, count * sizeof(*dwords));
+	batch_dwords += (unsigned int)count;
+}
+
+static void put_fill(uint32_t x, uint32_t y, uint32_t w, uint32_t h, uint32_t color)
+{
+	const uint32_t dw[] = { XY_COLOR_BLT, BR13(0xf0), y << 16 | x, (y + h) << 16 | (x + w),
+				DST_AT,	      0,	  color };
+
+	put(dw, ARRAY_SIZE(dw));
+}
+
+static void put_copy(void)
+{
+	const uint32_t dw[] = { XY_SRC_COPY_BLT, BR13(0xcc), 0, HEIGHT << 16 | WIDTH, DST_AT, 0, 0,
+				PITCH,		 SRC_AT,     0 };
+
+	put(dw, ARRAY_SIZE(dw));
+}
+
+static void make_batch(void)
+{
+	const uint32_t end[] = { MI_BBE };
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		put_copy();
+		put_fill(0, 0, WIDTH, HEIGHT / 2, i);
+		for (uint32_t n = 0; n < SMALL; n++)
+			put_fill(n * 19 % 900, n * 37 % 900, 64, 48, n);
+	}
+	put(end, 1);
+}
+
+/* ---- Through a vGPU -------------------------------------------------------------------------- */
+
+static struct driver driver;
+static struct driver_context context;
+
+static void map_user(uint32_t at, unsigned int pages)
+{
+	gpa_t page = test_guest_alloc(&driver.g, pages);
+
+	for (unsigned int i = 0; i < pages; i++)
+		driver_ppgtt_map(&driver, at + i * PAGE_BYTES, gpa(page.v + i * PAGE_BYTES));
+	if (at == BATCH_AT)
+		memcpy(test_guest_at(&driver.g, page), batch, sizeof(batch));
+	else
+		memset(test_guest_at(&driver.g, page), 1, pages * PAGE_BYTES);
+}
+
+static void mediated_init(void)
+{
+	driver_open(&driver, true);
+	driver_start(&driver);
+	map_user(BATCH_AT, sizeof(batch) / PAGE_BYTES);
+	map_user(DST_AT, PAGES);
+	map_user(SRC_AT, PAGES);
+	driver_context_init(&driver, &context, GPU_BCS, 0x20);
+}
+
+static uint64_t cpu_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void doze(void)
+{
+	const struct timespec ts = { .tv_nsec = 500000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* From the first dword in the ring to the context's end, saved and told. */
+static uint64_t mediated_frame(uint32_t seqno)
+{
+	const uint32_t start[] = { MI_BBS_PPGTT, BATCH_AT, 0, MI_NOOP };
+	uint64_t begin = cpu_now_ns(), limit = clock_now_ns() + 10 * NSEC_PER_SEC;
+	struct vgpu_stats stats;
+
+	driver_emit(&driver, &context, start, ARRAY_SIZE(start));
+	driver_emit_seqno(&driver, &context, 0, seqno);
+	driver_submit(&driver, &context, NULL, 0);
+	do {
+		doze();
+		vgpu_stats(driver.v, &stats);
+		if (clock_now_ns() > limit)
+			bench_die("a frame did not end");
+	} while (stats.contexts_completed[GPU_BCS] < seqno);
+	if (driver_result(&driver, 0) != seqno)
+		bench_die("a frame ended without its store");
+	return cpu_now_ns() - begin;
+}
+
+/* ---- Directly -------------------------------------------------------------------------------- */
+
+static struct {
+	struct gpu *gpu;
+	struct gpu_as ggtt, ppgtt;
+	struct gpu_client client;
+	struct gpu_workload workload;
+	bool faulted;
+	_Alignas(4096) uint32_t ring[1024];
+	uint8_t *memory; /* from BATCH_AT on, allocated as the test guest's is */
+} direct;
+
+static int ring_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
+{
+	*page = (struct gpu_page){ .host = direct.ring, .writable = true };
+	return gma.v ? -EFAULT : 0;
+}
+
+static int user_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
+{
+	if (gma.v < BATCH_AT || gma.v >= END_AT)
+		return -EFAULT;
+	*page = (struct gpu_page){ .host = &direct.memory[gma.v - BATCH_AT], .writable = true };
+	return 0;
+}
+
+static const struct gpu_as_ops ring_ops = { .translate = ring_translate };
+static const struct gpu_as_ops user_ops = { .translate = user_translate };
+
+static uint32_t reg_read(struct gpu_client *client, enum gpu_engine engine, uint32_t offset)
+{
+	return 0;
+}
+
+static void reg_write(struct gpu_client *client, enum gpu_engine engine, uint32_t offset,
+		      uint32_t value)
+{
+}
+
+static void interrupt(struct gpu_client *client, enum gpu_engine engine, uint32_t bits)
+{
+}
+
+static uint32_t ring_tail(struct gpu_client *client, enum gpu_engine engine)
+{
+	return direct.workload.cs.tail;
+}
+
+static void fault(struct gpu_client *client, const struct gpu_fault *report)
+{
+	direct.faulted = true;
+}
+
+static bool yield(struct gpu_client *client)
+{
+	return false;
+}
+
+static const struct gpu_client_ops client_ops = {
+	.reg_read = reg_read,
+	.reg_write = reg_write,
+	.interrupt = interrupt,
+	.ring_tail = ring_tail,
+	.fault = fault,
+	.yield = yield,
+};
+
+static void direct_init(void)
+{
+	const uint32_t start[] = { MI_BBS_PPGTT, BATCH_AT, 0, MI_NOOP };
+
+	direct.gpu = gpu_soft_create();
+	direct.memory = aligned_alloc(PAGE_BYTES, END_AT - BATCH_AT);
+	if (!direct.gpu || !direct.memory)
+		bench_die("no memory");
+	gpu_as_init(&direct.ggtt, &ring_ops, 32);
+	gpu_as_init(&direct.ppgtt, &user_ops, 48);
+	direct.client.ops = &client_ops;
+	memcpy(direct.ring, start, sizeof(start));
+	memset(direct.memory, 1, END_AT - BATCH_AT);
+	memcpy(direct.memory, batch, sizeof(batch));
+}
+
+static uint64_t direct_frame(void)
+{
+	uint64_t begin = cpu_now_ns();
+	enum gpu_run result;
+
+	direct.workload = (struct gpu_workload){
+		.engine = GPU_BCS,
+		.ggtt = &direct.ggtt,
+		.ppgtt = &direct.ppgtt,
+		.ring_bytes = (uint32_t)PAGE_BYTES,
+		.cs = { .tail = 16 },
+		.client = &direct.client,
+	};
+	direct.gpu->ops->begin(direct.gpu, &direct.workload);
+	do {
+		result = direct.gpu->ops->run(direct.gpu, GPU_BCS, clock_now_ns() + NSEC_PER_MSEC);
+	} while (result == GPU_RUN_BUDGET);
+	direct.gpu->ops->end(direct.gpu, GPU_BCS);
+	if (result != GPU_RUN_DONE || direct.faulted)
+		bench_die("the batch did not run to its end");
+	return cpu_now_ns() - begin;
+}
+
+int main(int argc, char **argv)
+{
+	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	struct bench_samples ours, bare;
+	double value, baseline;
+
+	if (argc > 1 && !jsonl)
+		bench_die("cannot open %s", argv[1]);
+	make_batch();
+	mediated_init();
+	direct_init();
+	bench_samples_init(&ours, SAMPLES);
+	bench_samples_init(&bare, SAMPLES);
+	for (uint32_t i = 1; i <= SAMPLES; i++) {
+		bench_sample(&ours, mediated_frame(i));
+		bench_sample(&bare, direct_frame());
+	}
+	value = bench_percentile_us(&ours, 0);
+	baseline = bench_percentile_us(&bare, 0);
+	printf("the fastest of %u frames (not the median)\n", SAMPLES);
+	bench_table_head();
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "mediated.direct",
+				    .unit = "us",
+				    .value = value,
+				    .p99 = bench_percentile_us(&ours, 99),
+				    .baseline = { "the same given to the GPU library", baseline },
+				    .limit = { "the same", baseline },
+			    });
+	bench_samples_fini(&ours);
+	bench_samples_fini(&bare);
+	driver_close(&driver);
+	gpu_destroy(direct.gpu);
+	free(direct.memory);
+	if (jsonl)
+		fclose(jsonl);
+	return 0;
+}
