@@ -15,6 +15,8 @@ mediant=$build/mediant
 mkdir -p out
 echo "bench: register accesses over vfio-user (some seconds) ..."
 "$build/bench/bench-trap" "$mediant" out/bench.jsonl
+echo "bench: the vGPU in a VMM's own process (a quarter of a minute, with /dev/kvm) ..."
+"$build/bench/bench-kvm" out/bench.jsonl
 echo "bench: the audit of commands (some seconds) ..."
 "$build/bench/bench-scan" out/bench.jsonl
 [ ! -x "$build/bench/bench-mediated" ] || {

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the vGPU costs in a VMM's own process: our share of a trapped access, doorbells, coalesced
+ * stores, windows, interrupts and page tracking, each beside what it is spared; and the exits of
+ * one submission as i915 makes it.  The guest is a loop in user mode (tests/support/kvm_rig.h).
+ *
+ *   bench-kvm [JSONL]
+ *
+ * Without /dev/kvm it says so and measures nothing.  Every round of ours has a round of the
+ * baseline beside it, so that a busy moment of the machine hits both.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "guest/guest.h"
+#include "kvm/kvm.h"
+#include "mediant/mediant.h"
+#include "tests/support/kvm_rig.h"
+
+#define ROUNDS	   9
+#define PER_ROUND  200
+#define BAR0_AT	   0xc0000000ull
+#define BAR2_AT	   0xd0000000ull
+#define NOTHING_AT 0xe0000000ull
+#define PAGES_AT   0x1000000ull
+
+#define PVINFO_MAGIC 0x78000u
+#define FENCE_HI     0x100004u
+
+/* ---- The rig with a vGPU -----------------------------------------------------------------------
+ */
+
+struct machine {
+	struct rig rig;
+	struct mediant_vm *vm;
+	struct mediant_device *device;
+	struct mediant_vcpu *vcpu;
+	struct bench_samples *inside; /* time in mediant_vcpu_exit(); NULL: not asked for */
+	int event_fd;
+};
+
+static void must(int result, const char *what)
+{
+	if (result < 0)
+		bench_die("%s: %s", what, strerror(-result));
+}
+
+static void config_write(struct machine *m, uint16_t offset, uint32_t value, size_t len)
+{
+	must(mediant_device_config_write(m->device, offset, &value, len), "config space");
+}
+
+static void machine_open(struct machine *m, bool trap_all)
+{
+	struct mediant_vm_config vm;
+	struct mediant_device_config device;
+	const char *missing = rig_open(&m->rig, false);
+
+	if (missing)
+		bench_die("%s", missing);
+	must(rig_install_memory(&m->rig), "memory");
+	MEDIANT_INIT(&vm);
+	vm.vm_fd = m->rig.vm_fd;
+	vm.first_slot = 1;
+	vm.slot_count = 100;
+	vm.coalesce = !trap_all;
+	must(mediant_vm_create(&vm, &m->vm), "VM");
+	must(mediant_memory_add(m->vm, 0, RIG_RAM_BYTES, m->rig.ram, MEDIANT_MEMORY_WRITE),
+	     "memory");
+	MEDIANT_INIT(&device);
+	device.gpu = MEDIANT_GPU_NULL;
+	device.render_only = true;
+	device.trap_all = trap_all;
+	must(mediant_device_create(m->vm, &device, &m->device), "vGPU");
+	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	must(mediant_device_irq_eventfd(m->device, MEDIANT_IRQ_MSI, 0, m->event_fd), "MSI");
+	must(mediant_vcpu_create(m->vm, m->rig.run, &m->vcpu), "vCPU");
+	config_write(m, 0x10, (uint32_t)BAR0_AT, 4);
+	config_write(m, 0x18, (uint32_t)BAR2_AT, 4);
+	config_write(m, 0x04, 6, 2);
+	m->inside = NULL;
+}
+
+static void machine_close(struct machine *m)
+{
+	mediant_vcpu_destroy(m->vcpu);
+	mediant_device_destroy(m->device);
+	mediant_vm_destroy(m->vm);
+	rig_close(&m->rig);
+	close(m->event_fd);
+}
+
+static bool serve_device(void *opaque)
+{
+	struct machine *m = opaque;
+	uint64_t before = m->inside ? clock_now_ns() : 0;
+	int served = mediant_vcpu_exit(m->vcpu);
+
+	if (m->inside)
+		bench_sample(m->inside, clock_now_ns() - before);
+	return served;
+}
+
+static bool serve_nothing(void *opaque)
+{
+	return true;
+}
+
+/* Runs @job; nanoseconds for each of its accesses. */
+static uint64_t run(struct rig *rig, struct rig_job job, bool (*serve)(void *), void *opaque)
+{
+	uint64_t before = clock_now_ns();
+
+	must(rig_run(rig, &job, serve, opaque), "the guest");
+	return (clock_now_ns() - before) / job.count;
+}
+
+static double median_ns(struct bench_samples *samples)
+{
+	return 1000 * bench_percentile_us(samples, 50);
+}
+
+static void report(FILE *jsonl, const char *name, struct bench_samples *ours, const char *what,
+		   struct bench_samples *beside, const char *floor, double floor_ns)
+{
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "ns",
+				    .value = median_ns(ours),
+				    .p99 = 1000 * bench_percentile_us(ours, 99),
+				    .baseline = { what, median_ns(beside) },
+				    .limit = { floor, floor_ns },
+			    });
+}
+
+/* ---- Traps -------------------------------------------------------------------------------------
+ */
+
+/* What asking the clock twice costs: it is in every sample of the time inside. */
+static uint64_t clock_cost_ns(void)
+{
+	struct bench_samples samples;
+
+	bench_samples_init(&samples, 10000);
+	for (int i = 0; i < 10000; i++) {
+		uint64_t before = clock_now_ns();
+
+		bench_sample(&samples, clock_now_ns() - before);
+	}
+	uint64_t cost = (uint64_t)median_ns(&samples);
+	bench_samples_fini(&samples);
+	return cost;
+}
+
+static void bench_trap(FILE *jsonl, const char *name, enum rig_kind kind, uint32_t offset)
+{
+	struct bench_samples inside, bare;
+	struct machine m;
+	struct rig_job ours = { .kind = kind, .at = BAR0_AT + offset, .count = PER_ROUND };
+	struct rig_job theirs = { .kind = kind, .at = NOTHING_AT, .count = PER_ROUND };
+	uint64_t cost = clock_cost_ns();
+
+	bench_samples_init(&inside, ROUNDS * (PER_ROUND + 1));
+	bench_samples_init(&bare, ROUNDS);
+	machine_open(&m, true);
+	for (int round = 0; round < ROUNDS; round++) {
+		m.inside = &inside;
+		run(&m.rig, ours, serve_device, &m);
+		bench_sample(&bare, run(&m.rig, theirs, serve_nothing, NULL));
+	}
+	for (size_t i = 0; i < inside.count; i++)
+		inside.ns[i] -= MIN(inside.ns[i], cost);
+	report(jsonl, name, &inside, "a bare exit", &bare, "the bar", 300);
+	machine_close(&m);
+	bench_samples_fini(&inside);
+	bench_samples_fini(&bare);
+}
+
+/* ---- What spares an exit -----------------------------------------------------------------------
+ */
+
+struct spare {
+	struct rig rig;
+	struct guest *guest;
+	struct kvm_door *door;
+	struct kvm_vcpu *vcpu;
+};
+
+static bool serve_spare(void *opaque)
+{
+	struct spare *s = opaque;
+
+	kvm_vcpu_exit(s->vcpu);
+	return true;
+}
+
+static int route(void *opaque, uint32_t gsi, const struct guest_msi *msi)
+{
+	struct spare *s = opaque;
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} table = { .head.nr = msi ? 1 : 0 };
+
+	if (msi) {
+		table.entry.gsi = gsi;
+		table.entry.type = KVM_IRQ_ROUTING_MSI;
+		table.entry.u.msi.address_lo = (uint32_t)msi->address;
+		table.entry.u.msi.data = msi->data;
+	}
+	return ioctl(s->rig.vm_fd, KVM_SET_GSI_ROUTING, &table);
+}
+
+static void nothing(void *opaque)
+{
+}
+
+static void spare_open(struct spare *s)
+{
+	const char *missing = rig_open(&s->rig, true);
+
+	if (missing)
+		bench_die("%s", missing);
+	struct guest_kvm_config config = {
+		.vm_fd = s->rig.vm_fd,
+		.slot_count = 400,
+		.route = route,
+		.first_gsi = 24,
+		.gsi_count = 1,
+		.pause = nothing,
+		.resume = nothing,
+		.opaque = s,
+	};
+	struct guest_kvm_memory memory = {
+		.bytes = RIG_RAM_BYTES,
+		.host = s->rig.ram,
+		.access = GUEST_READ | GUEST_WRITE,
+		.install = true,
+	};
+	must(guest_kvm_create(&config, &s->guest), "guest");
+	must(guest_kvm_memory_add(s->guest, &memory), "memory");
+	struct kvm_door_config door = { .guest = s->guest,
+					.vm_fd = s->rig.vm_fd,
+					.coalesce = true };
+	must(kvm_door_create(&door, &s->door), "ring of coalesced stores");
+	must(kvm_vcpu_create(s->door, s->rig.run, &s->vcpu), "vCPU");
+}
+
+static void spare_close(struct spare *s)
+{
+	kvm_vcpu_destroy(s->vcpu);
+	kvm_door_destroy(s->door);
+	guest_kvm_destroy(s->guest);
+	rig_close(&s->rig);
+}
+
+/* Stores at @at against stores that exit; @limit_at: where nothing could be faster. */
+static void bench_stores(FILE *jsonl, struct spare *s, const char *name, uint64_t at)
+{
+	struct bench_samples ours, exits, memory;
+	struct rig_job job = { .kind = RIG_STORE, .count = PER_ROUND };
+
+	bench_samples_init(&ours, ROUNDS);
+	bench_samples_init(&exits, ROUNDS);
+	bench_samples_init(&memory, ROUNDS);
+	for (int round = 0; round < ROUNDS; round++) {
+		job.at = at;
+		bench_sample(&ours, run(&s->rig, job, serve_spare, s));
+		job.at = NOTHING_AT;
+		bench_sample(&exits, run(&s->rig, job, serve_nothing, NULL));
+		job.at = PAGES_AT;
+		bench_sample(&memory, run(&s->rig, job, serve_spare, s));
+	}
+	report(jsonl, name, &ours, "a bare exit", &exits, "a store to memory", median_ns(&memory));
+	bench_samples_fini(&ours);
+	bench_samples_fini(&exits);
+	bench_samples_fini(&memory);
+}
+
+static void bench_doorbell(FILE *jsonl, struct spare *s)
+{
+	struct guest_doorbell doorbell = {
+		.gpa = gpa(NOTHING_AT + 0x1000),
+		.bytes = 4,
+		.eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+
+	must(s->guest->ops->doorbell(s->guest, &doorbell, true), "KVM_IOEVENTFD");
+	bench_stores(jsonl, s, "kvm.doorbell", doorbell.gpa.v);
+	s->guest->ops->doorbell(s->guest, &doorbell, false);
+	close(doorbell.eventfd);
+}
+
+static void bench_coalesced(FILE *jsonl, struct spare *s)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = NOTHING_AT + 0x2000, .size = 4 };
+
+	must(ioctl(s->rig.vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone), "coalesced zone");
+	bench_stores(jsonl, s, "kvm.coalesced", zone.addr);
+	ioctl(s->rig.vm_fd, KVM_UNREGISTER_COALESCED_MMIO, &zone);
+}
+
+static void bench_mapped(FILE *jsonl, struct spare *s)
+{
+	struct guest_window window = {
+		.gpa = gpa(NOTHING_AT + 0x3000),
+		.bytes = PAGE_BYTES,
+		.host = aligned_alloc(PAGE_BYTES, PAGE_BYTES),
+		.writable = true,
+	};
+
+	must(s->guest->ops->window(s->guest, &window, true), "window");
+	bench_stores(jsonl, s, "kvm.mapped", window.gpa.v);
+	s->guest->ops->window(s->guest, &window, false);
+	free(window.host);
+}
+
+/* ---- Interrupts and tracking -------------------------------------------------------------------
+ */
+
+static void bench_irqfd(FILE *jsonl, struct spare *s)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct guest_msi msi = { 0xfee00000, 0x41 };
+	struct bench_samples ours, hand, plain;
+	int silent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t one = 1;
+
+	bench_samples_init(&ours, ROUNDS * PER_ROUND);
+	bench_samples_init(&hand, ROUNDS * PER_ROUND);
+	bench_samples_init(&plain, ROUNDS * PER_ROUND);
+	must(s->guest->ops->irq_route(s->guest, fd, &msi), "KVM_IRQFD");
+	for (int i = 0; i < ROUNDS * PER_ROUND; i++) {
+		uint64_t t0 = clock_now_ns();
+
+		must((int)write(fd, &one, sizeof(one)), "eventfd");
+		uint64_t t1 = clock_now_ns();
+		s->guest->ops->irq_signal(s->guest, &msi);
+		uint64_t t2 = clock_now_ns();
+		must((int)write(silent, &one, sizeof(one)), "eventfd");
+		bench_sample(&ours, t1 - t0);
+		bench_sample(&hand, t2 - t1);
+		bench_sample(&plain, clock_now_ns() - t2);
+	}
+	report(jsonl, "kvm.irqfd", &ours, "KVM_SIGNAL_MSI", &hand, "an eventfd that ends nowhere",
+	       median_ns(&plain));
+	s->guest->ops->irq_route(s->guest, fd, NULL);
+	bench_samples_fini(&ours);
+	bench_samples_fini(&hand);
+	bench_samples_fini(&plain);
+	close(silent);
+	close(fd);
+}
+
+/* One page of a batch of 512 that lie together, against a change of slots for each page. */
+static void bench_track(FILE *jsonl, struct spare *s)
+{
+	struct bench_samples batch, single;
+	gpa_t pages[512];
+
+	bench_samples_init(&batch, ROUNDS);
+	bench_samples_init(&single, ROUNDS);
+	for (unsigned int i = 0; i < 512; i++)
+		pages[i] = gpa(PAGES_AT + 2 * i * PAGE_BYTES);
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t t0 = clock_now_ns();
+
+		must(s->guest->ops->track(s->guest, pages, 512, true), "track");
+		uint64_t t1 = clock_now_ns();
+		must(s->guest->ops->track(s->guest, pages, 512, false), "track");
+		uint64_t t2 = clock_now_ns();
+		must(s->guest->ops->track(s->guest, pages, 1, true), "track");
+		bench_sample(&single, clock_now_ns() - t2);
+		must(s->guest->ops->track(s->guest, pages, 1, false), "track");
+		bench_sample(&batch, (t1 - t0) / 512);
+	}
+	report(jsonl, "kvm.track.page", &batch, "a change of slots for the page", &single,
+	       "no limit", 0);
+	bench_samples_fini(&batch);
+	bench_samples_fini(&single);
+}
+
+/* ---- A submission ------------------------------------------------------------------------------
+ */
+
+/*
+ * As Linux 6.1's i915 did it at boot for its first request on an engine: the port, then what the
+ * interrupt of its completion makes it do.
+ */
+static const struct rig_access submission[] = {
+	{ 0x2230, 1, 0 },	  { 0x2230, 1, 0 },
+	{ 0x2230, 1, 0 },	  { 0x2230, 1, 0 },	 /* RING_ELSP */
+	{ 0x44200, 1, 0 },	  { 0x44200, 0, 0 },	 /* GEN8_MASTER_IRQ: off; what is it? */
+	{ 0x44308, 0, 0 },	  { 0x44308, 1, 0x100 }, /* GEN8_GT_IIR(0) */
+	{ 0x44200, 1, 1u << 31 }, { 0x23a0, 0, 0 },	 /* on again; RING_CONTEXT_STATUS_PTR */
+};
+#define PORT_STORES 4
+
+/* Exits of one pass, and into *@us its time. */
+static double pass_exits(bool trap_all, unsigned int steps, double *us)
+{
+	struct rig_job job = {
+		.kind = RIG_SEQUENCE, .at = BAR0_AT, .count = PER_ROUND, .step_count = steps
+	};
+	struct bench_samples times;
+	struct machine m;
+	double exits = 0;
+
+	bench_samples_init(&times, ROUNDS);
+	memcpy(job.steps, submission, sizeof(submission));
+	machine_open(&m, trap_all);
+	for (int round = 0; round < ROUNDS; round++) {
+		bench_sample(&times, run(&m.rig, job, serve_device, &m));
+		exits = (double)m.rig.exits / PER_ROUND;
+	}
+	machine_close(&m);
+	*us = bench_percentile_us(&times, 50);
+	bench_samples_fini(&times);
+	return exits;
+}
+
+static void bench_submission(FILE *jsonl, const char *name, const char *time_name,
+			     unsigned int steps)
+{
+	double us, all_us;
+	double all = pass_exits(true, steps, &all_us);
+	double exits = pass_exits(false, steps, &us);
+
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "exits",
+				    .value = exits,
+				    .p99 = exits,
+				    .baseline = { "every access traps", all },
+				    .limit = { "one has to be seen", 1 },
+			    });
+	bench_report(jsonl, &(struct bench_result){
+				    .name = time_name,
+				    .unit = "us",
+				    .value = us,
+				    .p99 = us,
+				    .baseline = { "every access traps", all_us },
+				    .limit = { "a share of one exit in each", all_us / steps },
+			    });
+}
+
+int main(int argc, char **argv)
+{
+	FILE *jsonl = NULL;
+	struct spare spare;
+	struct rig rig;
+	int cpu;
+	const char *missing = rig_open(&rig, true);
+
+	rig_close(&rig);
+	if (missing) {
+		printf("bench: kvm.*: not measured: %s\n", missing);
+		return 0;
+	}
+	if (argc > 1 && !(jsonl = fopen(argv[1], "a")))
+		bench_die("%s: %m", argv[1]);
+	if (bench_cpus(&cpu, 1))
+		bench_pin(cpu);
+	bench_table_head();
+	bench_trap(jsonl, "kvm.trap.store", RIG_STORE, FENCE_HI);
+	bench_trap(jsonl, "kvm.trap.load", RIG_LOAD, PVINFO_MAGIC);
+	spare_open(&spare);
+	bench_doorbell(jsonl, &spare);
+	bench_coalesced(jsonl, &spare);
+	bench_mapped(jsonl, &spare);
+	bench_irqfd(jsonl, &spare);
+	bench_track(jsonl, &spare);
+	spare_close(&spare);
+	bench_submission(jsonl, "submit.kvm.exits", "submit.kvm.time", PORT_STORES);
+	bench_submission(jsonl, "submit.kvm.irq.exits", "submit.kvm.irq.time",
+			 ARRAY_SIZE(submission));
+	if (jsonl)
+		fclose(jsonl);
+	return 0;
+}
