@@ -3,8 +3,10 @@
  * What mediation takes away: the same frames once through a vGPU, as a guest's driver submits them
  * (context image, ring, ELSP, page tables, audit, status buffer, interrupt), and once given to
  * the GPU library directly, with flat address spaces and nobody in between.  A frame is a user
- * batch of the blitter: big copies and fills and many small ones, some milliseconds in all.  Frames
- * take turns; the fastest of each counts.
+ * batch of the blitter: big copies and fills and many small ones, between one and two milliseconds
+ * in all.  Frames take turns; the tenth percentile of each counts, in CPU time of the whole
+ * process: other programs on the machine are left out, and how fast a thread wakes up on another
+ * CPU, too.
  *
  *   bench-mediated [JSONL]
  */
@@ -262,9 +264,9 @@ int main(int argc, char **argv)
 		bench_sample(&ours, mediated_frame(i));
 		bench_sample(&bare, direct_frame());
 	}
-	value = bench_percentile_us(&ours, 0);
-	baseline = bench_percentile_us(&bare, 0);
-	printf("the fastest of %u frames (not the median)\n", SAMPLES);
+	value = bench_percentile_us(&ours, 10);
+	baseline = bench_percentile_us(&bare, 10);
+	printf("one of ten of %u frames was faster (not the median)\n", SAMPLES);
 	bench_table_head();
 	bench_report(jsonl, &(struct bench_result){
 				    .name = "mediated.direct",

@@ -94,6 +94,7 @@ struct gpu_as {
 		uint64_t tag; /* epoch above bit 36, page number below; epochs start at 1 */
 		struct gpu_page page;
 	} tlb[GPU_TLB_ENTRIES];
+	uint64_t drops; /* how often that was; from 1 on, and never the same again */
 	uint64_t hits, misses;
 };
 

@@ -77,6 +77,8 @@ int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk 
 		if (level == 1 && ips)
 			index &= ~(uint64_t)15;
 		walk->level = level;
+		walk->table = gpa(table);
+		walk->table_writable = walk->writable;
 		if (load_entry(ppgtt->guest, gpa(table + index * 8), &walk->entry) ||
 		    !(walk->entry & ENTRY_PRESENT))
 			return -EFAULT;
@@ -92,11 +94,68 @@ int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk 
 	return -EFAULT;
 }
 
+/* ---- The last page table ----------------------------------------------------------------------
+ */
+
+#define TABLE_SHIFT 21 /* an entry of a page directory stands for 2 MiB */
+
+/*
+ * Most misses of the TLB are the next page of a surface: the same page table again.  Like
+ * hardware's caches of upper levels it is forgotten with the translations.  The entry itself is
+ * loaded anew.
+ */
+static bool walk_again(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+{
+	const struct shadow_table *last = &ppgtt->table;
+
+	if (last->drops != ppgtt->as.drops || last->number != gma.v >> TABLE_SHIFT)
+		return false;
+	walk->entry = __atomic_load_n(&last->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
+	if (!(walk->entry & ENTRY_PRESENT))
+		return false;
+	walk->writable = last->writable && (walk->entry & ENTRY_RW);
+	walk->gpa = page_in(walk->entry, gma, PAGE_BYTES);
+	return true;
+}
+
+static void remember_table(struct shadow_ppgtt *ppgtt, gma_t gma, const struct shadow_walk *walk)
+{
+	const uint64_t *entries;
+	size_t len;
+
+	if (walk->page_bytes != PAGE_BYTES)
+		return;
+	entries = guest_map(ppgtt->guest, walk->table, GUEST_READ, &len);
+	if (!entries || len < PAGE_BYTES)
+		return;
+	ppgtt->table = (struct shadow_table){
+		.drops = ppgtt->as.drops,
+		.number = gma.v >> TABLE_SHIFT,
+		.entries = entries,
+		.writable = walk->table_writable,
+	};
+}
+
+static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+{
+	int err;
+
+	if (likely(walk_again(ppgtt, gma, walk)))
+		return 0;
+	err = shadow_ppgtt_walk(ppgtt, gma, walk);
+	if (!err)
+		remember_table(ppgtt, gma, walk);
+	return err;
+}
+
+/* ---- As an address space -----------------------------------------------------------------------
+ */
+
 static int ppgtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
 	struct shadow_walk walk;
-	int err = shadow_ppgtt_walk(ppgtt, gma, &walk);
+	int err = find_page(ppgtt, gma, &walk);
 
 	if (!err)
 		err = shadow_page_map(ppgtt->guest, walk.gpa, walk.writable, access, page);
@@ -146,6 +205,7 @@ void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
 	ppgtt->legacy = false;
 	atomic_init(&ppgtt->dropped, false);
 	ppgtt->generation = guest_generation(guest);
+	ppgtt->table = (struct shadow_table){ 0 };
 }
 
 void shadow_ppgtt_load(struct shadow_ppgtt *ppgtt, gpa_t pml4)

@@ -41,6 +41,13 @@ struct shadow_ppgtt {
 	gpa_t pdp[4];
 	uint64_t generation;
 	_Atomic bool dropped; /* another thread invalidated it */
+	/* The page table last walked to, of 4 KiB pages, until translations are dropped. */
+	struct shadow_table {
+		uint64_t drops;	 /* as.drops then; 0: none */
+		uint64_t number; /* of its 2 MiB of addresses */
+		const uint64_t *entries;
+		bool writable; /* so say the levels above */
+	} table;
 };
 
 void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest);
@@ -67,6 +74,8 @@ struct shadow_walk {
 	uint64_t page_bytes; /* 4 KiB, 64 KiB, 2 MiB */
 	uint64_t entry;
 	bool writable;
+	gpa_t table; /* that the entry lies in */
+	bool table_writable;
 };
 int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk);
 

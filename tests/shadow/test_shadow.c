@@ -108,6 +108,31 @@ static void small_pages(void **state)
 	assert_int_equal(translate(0x5000, GPU_READ, &page), -EFAULT);
 }
 
+/* The table walked to last is used again: with its present entries, and not beyond a drop. */
+static void the_last_table_is_forgotten_with_the_translations(void **state)
+{
+	struct gpu_page page;
+
+	assert_int_equal(translate(0, GPU_READ, &page), 0);
+	entry(PT, 0, 0x6000 | P);
+	assert_int_equal(translate(0, GPU_READ, &page), 0);
+	assert_ptr_equal(page.host, ram + 0x6000);
+	assert_false(page.writable);
+	/* Another table, of a directory that is read-only. */
+	entry(0x20000, 0, 0x7000 | P | RW);
+	entry(PD, 0, 0x20000 | P);
+	gpu_as_invalidate(&ppgtt.as);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(translate(0, GPU_READ, &page), 0);
+		assert_ptr_equal(page.host, ram + 0x7000);
+		assert_false(page.writable);
+	}
+	/* The next 2 MiB have no table, another space has none at all. */
+	assert_int_equal(translate(0x200000, GPU_READ, &page), -EFAULT);
+	shadow_ppgtt_load(&ppgtt, gpa(0x30000));
+	assert_int_equal(translate(0, GPU_READ, &page), -EFAULT);
+}
+
 static void writes_to_read_only_entries_are_discarded(void **state)
 {
 	struct gpu_page page;
@@ -279,6 +304,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(small_pages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_last_table_is_forgotten_with_the_translations,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(writes_to_read_only_entries_are_discarded, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(read_only_guest_memory, set_up, tear_down),

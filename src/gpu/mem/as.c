@@ -21,10 +21,12 @@ void gpu_as_init(struct gpu_as *as, const struct gpu_as_ops *ops, unsigned int a
 	as->ops = ops;
 	as->address_bits = address_bits;
 	as->epoch = 1;
+	as->drops = 1;
 }
 
 void gpu_as_invalidate(struct gpu_as *as)
 {
+	as->drops++;
 	if (unlikely(++as->epoch == EPOCHS)) {
 		memset(as->tlb, 0, sizeof(as->tlb));
 		as->epoch = 1;
