@@ -409,10 +409,14 @@ int arbiter_server_create(struct loop *loop, int listen_fd,
 
 void arbiter_server_destroy(struct arbiter_server *server)
 {
+	struct client *next;
+
 	if (!server)
 		return;
-	while (server->clients)
-		drop_client(server->clients);
+	for (struct client *c = server->clients; c; c = next) {
+		next = c->next;
+		drop_client(c);
+	}
 	if (server->listener.fd >= 0) {
 		loop_remove(server->loop, &server->listener);
 		close(server->listener.fd);

@@ -141,7 +141,7 @@ static void run_player(struct world *w, struct player *p)
 
 static void step_player(struct world *w, struct player *p)
 {
-	switch (p->page.state) {
+	switch (atomic_load(&p->page.state)) {
 	case SCHED_LEASE_RUN:
 		if (p->want_since_ns)
 			p->longest_wait_ns = MAX(p->longest_wait_ns, w->now_ns - p->want_since_ns);
