@@ -4,6 +4,9 @@
  * while somebody watches: at most sixty times a second when the picture moves, ever more seldom
  * when it does not; it compares what it sees with what it sent, block by block, and sends the
  * blocks that changed.  Everything but the flag to stop belongs to that thread.
+ *
+ * The library serves all clients on that one thread, and waits for whom it is serving.  So it is
+ * let read a message only when all of it has come, and a guard ends what takes too long.
  */
 #include <rfb/rfb.h>
 
@@ -24,17 +27,29 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "display/guard.h"
 #include "display/image.h"
 #include "display/listen.h"
+#include "display/request.h"
 
 #define BLOCK_WIDTH    64u
 #define BLOCK_HEIGHT   16u
 #define FRAME_MIN_NS   (NSEC_PER_SEC / 60)
 #define FRAME_MAX_NS   (NSEC_PER_SEC / 10)
-#define MAX_CLIENTS    8
-#define CLIENT_WAIT_MS 2000 /* a client that takes nothing for so long is dropped */
+#define MAX_CLIENTS    DISPLAY_GUARD_SLOTS
+#define CLIENT_WAIT_MS 2000		  /* a client that takes nothing for so long is dropped */
+#define PARTIAL_MAX_NS (2 * NSEC_PER_SEC) /* and one that stays so long inside a message */
+#define TURN_MAX_NS    (5 * NSEC_PER_SEC) /* and one that holds the thread for so long */
+#define TEXT_MAX_BYTES (1u << 20)
+#define ACCEPT_WAIT_NS NSEC_PER_SEC /* after an accept() that failed */
 #define BLANK_WIDTH    640u
 #define BLANK_HEIGHT   480u
+
+struct viewer {
+	rfbClientPtr client; /* NULL: a free slot; the index is the guard's */
+	uint64_t skip_bytes; /* of a text that is thrown away */
+	uint64_t partial_ns; /* since when the message at hand is not whole, 0: it is */
+};
 
 struct display_vnc {
 	struct display_source *source;
@@ -44,12 +59,16 @@ struct display_vnc {
 	uint16_t port;
 	pthread_t thread;
 	_Atomic bool stopping;
+	struct display_guard guard;
+	bool guarded; /* the guard was made */
 
 	/* The thread's. */
 	rfbScreenInfoPtr screen;
 	struct display_image seen, sent; /* the newest look, and the framebuffer clients have */
+	struct viewer viewers[MAX_CLIENTS];
 	int clients;
 	uint64_t next_ns, interval_ns;
+	uint64_t accept_ns; /* nobody is let in before */
 };
 
 static void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -168,51 +187,189 @@ static bool frame_update(struct display_vnc *vnc)
 
 /* ---- Clients --------------------------------------------------------------------------------- */
 
+/*
+ * Nobody watches: a picture may be large, its size being the guest's choice, so it is not kept.
+ * The library needs some framebuffer at all times.
+ */
+static void frame_forget(struct display_vnc *vnc)
+{
+	display_image_fini(&vnc->seen);
+	if (!display_image_resize(&vnc->seen, BLANK_WIDTH, BLANK_HEIGHT)) {
+		memset(vnc->seen.pixels, 0, (size_t)BLANK_WIDTH * BLANK_HEIGHT * sizeof(uint32_t));
+		frame_resize(vnc);
+	}
+	display_image_fini(&vnc->seen);
+}
+
 static void client_gone(rfbClientPtr client)
 {
 	struct display_vnc *vnc = client->screen->screenData;
+	struct viewer *viewer = client->clientData;
 
+	display_guard_remove(&vnc->guard, (int)(viewer - vnc->viewers));
+	viewer->client = NULL;
 	vnc->clients--;
 	log_debug("vnc: a client left, %d remain", vnc->clients);
 }
 
-static enum rfbNewClientAction client_new(rfbClientPtr client)
+/* Consumes @fd. */
+static void client_add(struct display_vnc *vnc, int fd)
 {
-	struct display_vnc *vnc = client->screen->screenData;
+	int slot = display_guard_add(&vnc->guard, fd);
+	rfbClientPtr client;
 
+	/* The library waits with select(), which ends at FD_SETSIZE. */
+	if (slot < 0 || fd >= FD_SETSIZE) {
+		log_limited(LOG_WARN, "vnc: a client was turned away: %d are connected",
+			    vnc->clients);
+		close(fd);
+		if (slot >= 0)
+			display_guard_remove(&vnc->guard, slot);
+		return;
+	}
+	/* A picture of the right size must be there before the client asks. */
+	if (!vnc->clients)
+		frame_update(vnc);
+	display_guard_turn_begin(&vnc->guard, slot);
+	client = rfbNewClient(vnc->screen, fd);
+	display_guard_turn_end(&vnc->guard);
+	if (!client) {
+		display_guard_remove(&vnc->guard, slot);
+		return;
+	}
+	vnc->viewers[slot] = (struct viewer){ .client = client };
+	client->clientData = &vnc->viewers[slot];
+	client->clientGoneHook = client_gone;
 	vnc->clients++;
 	vnc->next_ns = 0;
-	client->clientGoneHook = client_gone;
-	return RFB_CLIENT_ACCEPT;
+	/* What comes in their frames cannot be looked at before the library reads it. */
+	if (client->wsctx)
+		rfbCloseClient(client);
 }
 
-static void clients_accept(struct display_vnc *vnc)
+/* One at a time: whoever connects again and again must not keep the others waiting. */
+static void client_accept(struct display_vnc *vnc, uint64_t now_ns)
 {
 	int fd;
 
-	while ((fd = accept4(vnc->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		/* The library waits with select(), which ends at FD_SETSIZE. */
-		if (vnc->clients >= MAX_CLIENTS || fd >= FD_SETSIZE) {
-			log_limited(LOG_WARN, "vnc: a client was turned away: %d are connected",
-				    vnc->clients);
-			close(fd);
+	if (now_ns < vnc->accept_ns)
+		return;
+	fd = accept4(vnc->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0) {
+		client_add(vnc, fd);
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		log_limited(LOG_WARN, "vnc: cannot accept a client: %s", strerror(errno));
+		vnc->accept_ns = now_ns + ACCEPT_WAIT_NS;
+	}
+}
+
+static void text_skip(struct viewer *viewer)
+{
+	uint8_t scratch[DISPLAY_REQUEST_MAX_BYTES];
+	ssize_t got = recv(viewer->client->sock, scratch, MIN(sizeof(scratch), viewer->skip_bytes),
+			   MSG_DONTWAIT);
+
+	if (got > 0)
+		viewer->skip_bytes -= (uint64_t)got;
+	else if (!got || (errno != EAGAIN && errno != EINTR))
+		rfbCloseClient(viewer->client);
+}
+
+static uint64_t message_bytes(const struct viewer *viewer, const uint8_t *head, size_t have)
+{
+	if (viewer->client->state == RFB_NORMAL)
+		return display_request_bytes(head, have);
+	return viewer->client->state == RFB_PROTOCOL_VERSION ? sz_rfbProtocolVersionMsg : 1;
+}
+
+/* A message that is not whole is left in the socket, for a while. */
+static void message_wait(struct viewer *viewer, uint64_t now_ns)
+{
+	if (!viewer->partial_ns)
+		viewer->partial_ns = now_ns;
+	else if (now_ns - viewer->partial_ns > PARTIAL_MAX_NS)
+		rfbCloseClient(viewer->client);
+}
+
+static void viewer_read(struct viewer *viewer, uint64_t now_ns)
+{
+	rfbClientPtr client = viewer->client;
+	uint8_t head[DISPLAY_REQUEST_MAX_BYTES];
+	uint64_t bytes;
+	ssize_t have;
+
+	if (viewer->skip_bytes) {
+		text_skip(viewer);
+		return;
+	}
+	have = recv(client->sock, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
+	if (have <= 0) {
+		if (!have || (errno != EAGAIN && errno != EINTR))
+			rfbCloseClient(client);
+		return;
+	}
+	bytes = message_bytes(viewer, head, (size_t)have);
+	if (client->state == RFB_NORMAL && display_request_is_text(head, (size_t)have) &&
+	    bytes <= TEXT_MAX_BYTES) {
+		viewer->partial_ns = 0;
+		viewer->skip_bytes = bytes;
+	} else if (bytes > sizeof(head)) {
+		rfbCloseClient(client);
+	} else if (bytes > (uint64_t)have) {
+		message_wait(viewer, now_ns);
+	} else {
+		viewer->partial_ns = 0;
+		rfbProcessClientMessage(client);
+	}
+}
+
+/* One turn of each client: a message of its, and what changed. */
+static void viewers_serve(struct display_vnc *vnc)
+{
+	for (int slot = 0; slot < MAX_CLIENTS && !atomic_load(&vnc->stopping); slot++) {
+		struct viewer *viewer = &vnc->viewers[slot];
+		rfbClientPtr client = viewer->client;
+
+		if (!client)
 			continue;
-		}
-		/* A picture of the right size must be there before the client asks. */
+		display_guard_turn_begin(&vnc->guard, slot);
+		if (client->sock >= 0)
+			viewer_read(viewer, clock_now_ns());
+		if (client->sock >= 0)
+			rfbUpdateClient(client);
+		display_guard_turn_end(&vnc->guard);
+		if (client->sock >= 0)
+			continue;
+		rfbClientConnectionGone(client);
 		if (!vnc->clients)
-			frame_update(vnc);
-		rfbNewClient(vnc->screen, fd);
+			frame_forget(vnc);
 	}
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-static void wait_for_client(struct display_vnc *vnc)
+/* A message that is not whole stays readable: its client is looked at with the next frame. */
+static void wait_for_work(struct display_vnc *vnc, uint64_t now_ns)
 {
-	struct pollfd fds[2] = { { .fd = vnc->listen_fd, .events = POLLIN },
-				 { .fd = vnc->wake_fd, .events = POLLIN } };
+	struct pollfd fds[2 + MAX_CLIENTS] = {
+		{ .fd = now_ns < vnc->accept_ns ? -1 : vnc->listen_fd, .events = POLLIN },
+		{ .fd = vnc->wake_fd, .events = POLLIN },
+	};
+	uint64_t until_ns = vnc->clients ? vnc->next_ns : UINT64_MAX, left_ns;
+	struct timespec ts;
 
-	poll(fds, ARRAY_SIZE(fds), -1);
+	for (int i = 0; i < MAX_CLIENTS; i++) {
+		const struct viewer *viewer = &vnc->viewers[i];
+
+		fds[2 + i].fd = viewer->client && !viewer->partial_ns ? viewer->client->sock : -1;
+		fds[2 + i].events = POLLIN;
+	}
+	if (now_ns < vnc->accept_ns)
+		until_ns = MIN(until_ns, vnc->accept_ns);
+	left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+	ts.tv_sec = (time_t)(left_ns / NSEC_PER_SEC);
+	ts.tv_nsec = (long)(left_ns % NSEC_PER_SEC);
+	ppoll(fds, ARRAY_SIZE(fds), until_ns == UINT64_MAX ? NULL : &ts, NULL);
 }
 
 static void frame_when_due(struct display_vnc *vnc)
@@ -221,12 +378,10 @@ static void frame_when_due(struct display_vnc *vnc)
 
 	if (now_ns < vnc->next_ns)
 		return;
-	if (frame_update(vnc)) {
+	if (frame_update(vnc))
 		vnc->interval_ns = FRAME_MIN_NS;
-		rfbProcessEvents(vnc->screen, 0);
-	} else {
+	else
 		vnc->interval_ns = MIN(vnc->interval_ns + FRAME_MIN_NS / 4, FRAME_MAX_NS);
-	}
 	vnc->next_ns = now_ns + vnc->interval_ns;
 }
 
@@ -235,16 +390,11 @@ static void *thread_run(void *arg)
 	struct display_vnc *vnc = arg;
 
 	while (!atomic_load(&vnc->stopping)) {
-		uint64_t now_ns = clock_now_ns();
-		uint64_t left_ns = vnc->next_ns > now_ns ? vnc->next_ns - now_ns : 0;
-
-		if (vnc->clients)
-			rfbProcessEvents(vnc->screen, (long)(left_ns / NSEC_PER_USEC));
-		else
-			wait_for_client(vnc);
-		clients_accept(vnc);
+		wait_for_work(vnc, clock_now_ns());
+		client_accept(vnc, clock_now_ns());
 		if (vnc->clients)
 			frame_when_due(vnc);
+		viewers_serve(vnc);
 	}
 	return NULL;
 }
@@ -268,7 +418,6 @@ static int screen_create(struct display_vnc *vnc)
 	screen->serverFormat.greenShift = 8;
 	screen->serverFormat.blueShift = 0;
 	screen->alwaysShared = TRUE;
-	screen->newClientHook = client_new;
 	screen->maxClientWait = CLIENT_WAIT_MS;
 	screen->deferUpdateTime = 0; /* we pace the frames */
 	screen->cursor = NULL;	     /* the guest draws its own */
@@ -285,6 +434,8 @@ static void vnc_free(struct display_vnc *vnc)
 		rfbShutdownServer(vnc->screen, TRUE);
 		rfbScreenCleanup(vnc->screen);
 	}
+	if (vnc->guarded)
+		display_guard_fini(&vnc->guard);
 	if (vnc->listen_fd >= 0)
 		close(vnc->listen_fd);
 	if (vnc->wake_fd >= 0)
@@ -330,6 +481,9 @@ int display_vnc_create(const struct display_vnc_config *config, struct display_v
 	vnc->listen_fd = display_listen(config->address, &vnc->port);
 	err = vnc->listen_fd < 0 ? vnc->listen_fd : screen_create(vnc);
 	if (!err)
+		err = display_guard_init(&vnc->guard, TURN_MAX_NS);
+	vnc->guarded = !err;
+	if (!err)
 		err = thread_start(vnc);
 	if (err)
 		goto fail;
@@ -349,6 +503,8 @@ void display_vnc_destroy(struct display_vnc *vnc)
 	atomic_store(&vnc->stopping, true);
 	if (write(vnc->wake_fd, &one, sizeof(one)) < 0)
 		log_debug("vnc: waking the thread: %s", strerror(errno));
+	/* The thread may be inside the library, waiting for a client. */
+	display_guard_stop(&vnc->guard);
 	pthread_join(vnc->thread, NULL);
 	vnc_free(vnc);
 }

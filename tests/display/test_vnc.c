@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "display/guard.h"
 #include "display/listen.h"
+#include "display/request.h"
 #include "screen.h"
 #include "tests/support/leaks.h"
 
@@ -54,11 +59,32 @@ static uint16_t be16(const uint8_t *p)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static void client_open(struct client *client, uint16_t port)
+static _Atomic bool accept_fails;
+static _Atomic unsigned int accepts;
+
+/* In front of the C library's, for the server: with no descriptor left. */
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+	atomic_fetch_add(&accepts, 1);
+	if (!atomic_load(&accept_fails))
+		return (int)syscall(SYS_accept4, fd, address, len, flags);
+	errno = EMFILE;
+	return -1;
+}
+
+static int client_connect(uint16_t port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_port = htons(port),
 				       .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void client_open(struct client *client, uint16_t port)
+{
 	/* Raw, and "tell me when the size changes"; 32 bits a pixel, red highest. */
 	static const uint8_t encodings[] = { 2, 0, 0, 2, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x21 };
 	static const uint8_t format[] = { 0, 0,	  0, 0,	  32, 24, 0, 1, 0, 255,
@@ -66,8 +92,7 @@ static void client_open(struct client *client, uint16_t port)
 	uint8_t buf[64];
 
 	memset(client, 0, sizeof(*client));
-	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(client->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	client->fd = client_connect(port);
 	get(client, buf, 12);
 	assert_memory_equal(buf, "RFB 003.008\n", 12);
 	put(client, "RFB 003.008\n", 12);
@@ -247,6 +272,31 @@ static void a_head_that_goes_off_is_black(void **state)
 	screen_fini(&screen);
 }
 
+/* The last viewer's picture is not kept: whoever comes to a dark head sees a small one. */
+static void the_picture_goes_with_the_last_viewer(void **state)
+{
+	struct screen screen;
+	struct client client;
+	struct display_vnc *vnc = server_start(&screen, 1024, 1024);
+
+	client_open(&client, display_vnc_port(vnc));
+	client_close(&client);
+	pthread_mutex_lock(&screen.mutex);
+	screen.head.active = false;
+	pthread_mutex_unlock(&screen.mutex);
+	/* The server may see the one come before it sees the other leave. */
+	for (unsigned int tries = 0; tries < 100; tries++) {
+		client_open(&client, display_vnc_port(vnc));
+		client_close(&client);
+		if (client.width != 1024)
+			break;
+	}
+	assert_int_equal(client.width, 640);
+	assert_int_equal(client.height, 480);
+	display_vnc_destroy(vnc);
+	screen_fini(&screen);
+}
+
 /* Nobody watches: nobody looks. */
 static void without_clients_nothing_is_read(void **state)
 {
@@ -285,6 +335,177 @@ static void bad_clients_do_no_harm(void **state)
 	update_get(&good);
 	assert_same(&good, &screen);
 	client_close(&good);
+	display_vnc_destroy(vnc);
+	screen_fini(&screen);
+}
+
+static bool readable(struct client *client, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = client->fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+/* A client that stays inside a message, a byte now and then, holds up neither others nor the end.
+ */
+static void a_message_in_drops_holds_up_nobody(const void *head, size_t len)
+{
+	struct screen screen;
+	struct client good, bad;
+	struct display_vnc *vnc = server_start(&screen, 64, 32);
+	bool served = false;
+
+	client_open(&bad, display_vnc_port(vnc));
+	client_open(&good, display_vnc_port(vnc));
+	put(&bad, head, len);
+	for (unsigned int i = 0; i < 10; i++) {
+		update_ask(&good, false);
+		for (unsigned int tries = 0; tries < 100; tries++) {
+			served = readable(&good, 50);
+			if (served)
+				break;
+			send(bad.fd, "x", 1, MSG_NOSIGNAL);
+		}
+		assert_true(served);
+		update_get(&good);
+		send(bad.fd, "x", 1, MSG_NOSIGNAL);
+	}
+	assert_same(&good, &screen);
+	client_close(&good);
+	display_vnc_destroy(vnc);
+	client_close(&bad);
+	screen_fini(&screen);
+}
+
+static void a_text_in_drops_holds_up_nobody(void **state)
+{
+	a_message_in_drops_holds_up_nobody("\x06\0\0\0\0\0\x03\xe8", 8);
+}
+
+static void encodings_in_drops_hold_up_nobody(void **state)
+{
+	a_message_in_drops_holds_up_nobody("\x02\0\0\xff", 4);
+}
+
+/* What follows a text is found: the text was skipped to its last byte. */
+static void a_text_is_skipped(void **state)
+{
+	static const uint8_t head[8] = { 6, 0, 0, 0, 0, 0, 0x30, 0 };
+	struct screen screen;
+	struct client client;
+	struct display_vnc *vnc = server_start(&screen, 64, 32);
+	uint8_t text[0x3000];
+
+	memset(text, 3, sizeof(text));
+	client_open(&client, display_vnc_port(vnc));
+	put(&client, head, sizeof(head));
+	put(&client, text, sizeof(text));
+	update_ask(&client, false);
+	update_get(&client);
+	assert_same(&client, &screen);
+	client_close(&client);
+	display_vnc_destroy(vnc);
+	screen_fini(&screen);
+}
+
+/* Eight that asked for more than their sockets hold, and read nothing. */
+static void deaf_clients_do_not_delay_the_end(void **state)
+{
+	struct screen screen;
+	struct client clients[8];
+	struct display_vnc *vnc = server_start(&screen, 1024, 1024);
+	char byte;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(clients); i++)
+		client_open(&clients[i], display_vnc_port(vnc));
+	for (unsigned int i = 0; i < ARRAY_SIZE(clients); i++)
+		update_ask(&clients[i], false);
+	assert_true(readable(&clients[0], WAIT_MS));
+	display_vnc_destroy(vnc);
+	for (unsigned int i = 0; i < ARRAY_SIZE(clients); i++) {
+		while (recv(clients[i].fd, &byte, 1, MSG_DONTWAIT) > 0)
+			;
+		client_close(&clients[i]);
+	}
+	screen_fini(&screen);
+}
+
+/* What is stuck in a turn is ended by the guard, and only that. */
+static void the_guard_ends_a_turn_that_takes_too_long(void **state)
+{
+	struct display_guard guard;
+	int stuck[2], idle[2];
+	int slot, other;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stuck), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, idle), 0);
+	assert_int_equal(display_guard_init(&guard, 20 * NSEC_PER_MSEC), 0);
+	slot = display_guard_add(&guard, stuck[0]);
+	other = display_guard_add(&guard, idle[0]);
+	assert_true(slot >= 0 && other >= 0);
+	display_guard_turn_begin(&guard, other);
+	display_guard_turn_end(&guard);
+	display_guard_turn_begin(&guard, slot);
+	assert_int_equal(recv(stuck[0], &byte, 1, 0), 0);
+	display_guard_turn_end(&guard);
+	assert_int_equal(guard.ended, 1);
+	assert_int_equal(recv(idle[0], &byte, 1, MSG_DONTWAIT), -1);
+	display_guard_remove(&guard, slot);
+	display_guard_stop(&guard);
+	assert_int_equal(recv(idle[0], &byte, 1, 0), 0);
+	assert_int_equal(display_guard_add(&guard, stuck[0]), -ESHUTDOWN);
+	display_guard_fini(&guard);
+	for (unsigned int i = 0; i < 2; i++) {
+		close(stuck[i]);
+		close(idle[i]);
+	}
+}
+
+static void messages_have_lengths(void **state)
+{
+	static const struct {
+		uint8_t head[8];
+		size_t have;
+		uint64_t bytes;
+	} cases[] = {
+		{ { 0 }, 1, 20 },
+		{ { 2 }, 1, 4 },
+		{ { 2, 0, 1, 2 }, 4, 4 + 4 * 258 },
+		{ { 3 }, 8, 10 },
+		{ { 4 }, 1, 8 },
+		{ { 5 }, 1, 6 },
+		{ { 6, 0, 0, 0, 0xff, 0xff, 0xff }, 7, 8 },
+		{ { 6, 0, 0, 0, 0, 0, 1, 4 }, 8, 8 + 260 },
+		{ { 6, 0, 0, 0, 0xff, 0xff, 0xff, 0xf0 }, 8, 8 + 16 },
+		{ { 6, 0, 0, 0, 0x80, 0, 0, 0 }, 8, 8 + (1ull << 31) },
+		{ { 251, 0, 0, 0, 0, 0, 3 }, 8, 8 + 48 },
+		{ { 7 }, 8, UINT64_MAX },
+		{ { 0xa5 }, 1, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(display_request_bytes(cases[i].head, cases[i].have),
+				 cases[i].bytes);
+}
+
+/* Out of descriptors: the server rests before it tries again, and then goes on. */
+static void without_descriptors_it_does_not_spin(void **state)
+{
+	struct screen screen;
+	struct client client;
+	struct display_vnc *vnc = server_start(&screen, 64, 32);
+
+	atomic_store(&accepts, 0);
+	atomic_store(&accept_fails, true);
+	client.fd = client_connect(display_vnc_port(vnc));
+	while (!atomic_load(&accepts))
+		usleep(1000);
+	usleep(200000);
+	assert_true(atomic_load(&accepts) <= 2);
+	atomic_store(&accept_fails, false);
+	assert_true(readable(&client, WAIT_MS));
+	close(client.fd);
 	display_vnc_destroy(vnc);
 	screen_fini(&screen);
 }
@@ -341,8 +562,16 @@ int main(void)
 		leak_checked(a_client_gets_the_pixels_then_what_changed),
 		leak_checked(a_mode_change_resizes),
 		leak_checked(a_head_that_goes_off_is_black),
+		leak_checked(the_picture_goes_with_the_last_viewer),
 		leak_checked(without_clients_nothing_is_read),
 		leak_checked(bad_clients_do_no_harm),
+		leak_checked(a_text_in_drops_holds_up_nobody),
+		leak_checked(encodings_in_drops_hold_up_nobody),
+		leak_checked(a_text_is_skipped),
+		leak_checked(deaf_clients_do_not_delay_the_end),
+		leak_checked(the_guard_ends_a_turn_that_takes_too_long),
+		leak_checked(messages_have_lengths),
+		leak_checked(without_descriptors_it_does_not_spin),
 		leak_checked(addresses_are_understood_or_refused),
 		leak_checked(a_port_in_use_is_an_error),
 	};
