@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "vgpu/display/monitor.h"
 #include "vgpu/display/opregion.h"
 #include "vgpu/display/state.h"
 #include "vgpu/ggtt.h"
@@ -44,15 +45,28 @@ static int head_port(const struct vgpu_display *display, unsigned int index)
 	return -1;
 }
 
+/*
+ * PIPESRC is the guest's: sizes beyond the type's largest screen would have every sink take memory
+ * and time for pictures that no monitor of this vGPU can show, so such a head counts as off.
+ */
+static bool size_shown(const struct vgpu *v, uint32_t width, uint32_t height)
+{
+	const struct vgpu_type *type = v->config.type;
+	uint32_t max_width = type ? type->max_width : VGPU_MONITOR_MAX_WIDTH;
+	uint32_t max_height = type ? type->max_height : VGPU_MONITOR_MAX_HEIGHT;
+
+	return width <= max_width && height <= max_height;
+}
+
 static void head_describe(struct vgpu *v, unsigned int index, struct display_head *head)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
 	uint32_t size = vgpu_vreg(v, REG_PIPESRC(index));
 
 	vgpu_pipe_advance(v, index, v->display->now());
-	head->active = true;
 	head->width = ((size >> 16) & 0x1fff) + 1;
 	head->height = (size & 0x1fff) + 1;
+	head->active = size_shown(v, head->width, head->height);
 	head->refresh_mhz = vgpu_raster_refresh_mhz(&pipe->raster);
 	head->flips = pipe->changes;
 	vgpu_plane_decode(&pipe->plane, &head->primary);

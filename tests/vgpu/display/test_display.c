@@ -245,6 +245,34 @@ static void a_dp_port_runs_at_its_m_over_n(void **state)
 	fixture_close(&f);
 }
 
+/* A source larger than any monitor of the type is not drawn, whatever the guest writes. */
+static void a_head_larger_than_the_type_is_off(void **state)
+{
+	struct fixture f;
+	struct display_head head;
+	struct display_source *source;
+	uint32_t width, height;
+
+	fixture_open(&f, three_ports, false);
+	fixture_modeset(&f, 0, 1);
+	source = vgpu_display_source(f.v);
+	width = f.v->config.type->max_width;
+	height = f.v->config.type->max_height;
+	wr(&f, REG_PIPESRC(0), (width - 1) << 16 | (height - 1));
+	assert_int_equal(source->ops->head(source, 0, &head), 0);
+	assert_true(head.active);
+	wr(&f, REG_PIPESRC(0), width << 16 | (height - 1));
+	assert_int_equal(source->ops->head(source, 0, &head), 0);
+	assert_false(head.active);
+	wr(&f, REG_PIPESRC(0), (width - 1) << 16 | height);
+	assert_int_equal(source->ops->head(source, 0, &head), 0);
+	assert_false(head.active);
+	wr(&f, REG_PIPESRC(0), 8191 << 16 | 4095);
+	assert_int_equal(source->ops->head(source, 0, &head), 0);
+	assert_false(head.active);
+	fixture_close(&f);
+}
+
 static void flip(struct fixture *f, uint32_t surface)
 {
 	wr(f, REG_PLANE_STRIDE(0, 0), 0x40);
@@ -522,6 +550,7 @@ int main(void)
 		leak_checked(late_timers_do_not_drift),
 		leak_checked(pipes_keep_their_own_beat),
 		leak_checked(a_dp_port_runs_at_its_m_over_n),
+		leak_checked(a_head_larger_than_the_type_is_off),
 		leak_checked(flips_latch_at_the_blank),
 		leak_checked(cursors_latch_too),
 		leak_checked(a_grab_sees_the_guests_pixels),
