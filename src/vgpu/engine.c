@@ -331,15 +331,11 @@ static enum sched_step engine_step(struct sched_entity *entity, uint64_t deadlin
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-void vgpu_engine_reset(struct vgpu_engine *e)
+static void reset_halted(struct vgpu_engine *e)
 {
 	struct vgpu *v = e->vgpu;
 	struct gpu *gpu = gpu_of(e);
 
-	/* Both: a workload that begins right now has not heard of the stop. */
-	atomic_store(&e->stopped, true);
-	gpu->ops->stop(gpu, e->id);
-	sched_halt(&e->entity);
 	lock_acquire(&v->lock);
 	/* Not saved: a context that is reset away keeps the image of its last switch. */
 	if (e->loaded)
@@ -353,7 +349,32 @@ void vgpu_engine_reset(struct vgpu_engine *e)
 	atomic_store(&e->active, false);
 	TRACE(vgpu_reset_engine, e->id, 0, 0, 0);
 	lock_release(&v->lock);
-	sched_release(&e->entity);
+}
+
+void vgpu_engines_reset(struct vgpu *v, uint32_t engines)
+{
+	struct gpu *gpu = v->config.gpu;
+
+	/* The lane may wait for a message that this very thread would bring: it fails instead. */
+	guest_hold(vgpu_guest(v));
+	/* All before the first wait, or the lane would turn to those that are to go next. */
+	for_each_engine(id) {
+		if (!(engines & BIT(id)))
+			continue;
+		/* Both: a workload that begins right now has not heard of the stop. */
+		atomic_store(&v->engines[id].stopped, true);
+		gpu->ops->stop(gpu, id);
+	}
+	for_each_engine(id)
+		if (engines & BIT(id))
+			sched_halt(&v->engines[id].entity);
+	guest_unhold(vgpu_guest(v));
+	for_each_engine(id)
+		if (engines & BIT(id))
+			reset_halted(&v->engines[id]);
+	for_each_engine(id)
+		if (engines & BIT(id))
+			sched_release(&v->engines[id].entity);
 }
 
 void vgpu_engines_invalidate(struct vgpu *v)

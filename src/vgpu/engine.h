@@ -56,9 +56,11 @@ struct vgpu_engine {
 void vgpu_engine_init(struct vgpu *v, enum gpu_engine id);
 void vgpu_engine_fini(struct vgpu *v, enum gpu_engine id);
 
-/* Drops everything the engine was doing; returns when its lane has let go of it.  Not under lock.
+/*
+ * Drops everything that the engines (bits, 1 << id) were doing; returns when the lane has let go
+ * of them.  Not under lock.  What readers of guest memory wait for meanwhile fails.
  */
-void vgpu_engine_reset(struct vgpu_engine *e);
+void vgpu_engines_reset(struct vgpu *v, uint32_t engines);
 
 /* Records a fault and shows it in the error registers.  The lane; takes the lock. */
 void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault);

@@ -49,13 +49,17 @@ void vgpu_write_gdrst(struct vgpu *v, uint32_t offset, uint32_t value)
 		[GPU_VECS] = GDRST_VECS,
 	};
 
+	uint32_t chosen = 0;
+
 	for_each_engine(id) {
 		if (!(value & (domain[id] | GDRST_FULL)))
 			continue;
-		vgpu_engine_reset(&v->engines[id]);
+		chosen |= BIT(id);
 		if (!(value & GDRST_FULL))
 			vgpu_count(&v->counters.engine_resets[id]);
 	}
+	if (chosen)
+		vgpu_engines_reset(v, chosen);
 	if (value & GDRST_FULL) {
 		vgpu_count(&v->counters.full_resets);
 		TRACE(vgpu_reset_full, 0, 0, 0, 0);

@@ -97,9 +97,8 @@ void vgpu_reset(struct vgpu *v)
 	TRACE(vgpu_reset_full, 0, 0, 0, 0);
 	for_each_engine(id)
 		sched_halt(&v->engines[id].entity);
-	/* Each reset halts once more; released last, an engine finds nothing to do. */
-	for_each_engine(id)
-		vgpu_engine_reset(&v->engines[id]);
+	/* It halts once more; released last, an engine finds nothing to do. */
+	vgpu_engines_reset(v, BIT(GPU_ENGINES) - 1);
 	lock_acquire(&v->lock);
 	power_on(v);
 	lock_release(&v->lock);

@@ -704,6 +704,39 @@ static void images_and_status_pages_behind_messages(void **state)
 	assert_int_equal(driver_context_get(d, &ctx, CTX_RING_HEAD), ctx.tail);
 }
 
+/* The thread that resets is the one that would bring the answers the lane waits for. */
+static void a_reset_does_not_wait_for_messages(void **state)
+{
+	static const uint32_t domains[] = { 0x01, 0x1e, 0x06 };
+	struct driver *d = *state;
+	struct driver_context ctx[GPU_ENGINES];
+
+	for_each_engine(id)
+		driver_context_init(d, &ctx[id], id, 0x20 + 0x20 * id);
+	guest_quiesce(&d->g.guest);
+	d->g.message_to = d->g.bytes;
+	guest_resume(&d->g.guest);
+	for (size_t i = 0; i < ARRAY_SIZE(domains); i++) {
+		atomic_store(&d->g.silent, true);
+		for_each_engine(id)
+			driver_elsp(d, id, ctx[id].desc, 0);
+		while (!atomic_load(&d->g.waiting) && !atomic_load(&d->g.timeouts))
+			sched_yield();
+		driver_write(d, REG_GEN6_GDRST, domains[i]);
+		/* Those that were not reset: theirs may have failed, or still be waiting. */
+		driver_write(d, REG_GEN6_GDRST, 1);
+		assert_int_equal(atomic_load(&d->g.timeouts), 0);
+		assert_int_equal(atomic_load(&d->g.waiting), 0);
+		atomic_store(&d->g.silent, false);
+	}
+	for_each_engine(id) {
+		assert_int_equal(driver_read(d, REG_RING_EXECLIST_STATUS_LO(gpu_engine_base(id))),
+				 0);
+		driver_start_engine(d, id);
+	}
+	run_alone(d, &ctx[GPU_RCS]);
+}
+
 #define with_driver(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -740,6 +773,7 @@ int main(void)
 		with_driver(nothing_is_reached_outside_the_share),
 		with_driver(work_outlives_a_changing_memory_map),
 		with_driver(images_and_status_pages_behind_messages),
+		with_driver(a_reset_does_not_wait_for_messages),
 	};
 
 	return cmocka_run_group_tests_name("execlist", tests, NULL, NULL);

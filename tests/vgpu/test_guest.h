@@ -14,6 +14,9 @@ struct test_guest {
 	size_t bytes;
 	uint64_t next_page;
 	uint64_t message_from, message_to; /* no host mapping here */
+	_Atomic bool silent;		   /* messages wait for an answer that does not come */
+	_Atomic unsigned int waiting;	   /* such messages now */
+	_Atomic unsigned int timeouts;	   /* such messages that nobody cancelled */
 };
 
 int test_guest_init(struct test_guest *g, size_t bytes);
