@@ -40,7 +40,7 @@ static void drop_client(struct vfu_server *server)
 	/* One that never got past VERSION has not touched the device. */
 	if (negotiated)
 		vfio_device_detach(server->device);
-	log_info("the client has gone");
+	log_limited(LOG_INFO, "the client has gone");
 	tell(server, false);
 }
 
@@ -53,7 +53,7 @@ static int take_client(struct vfu_server *server, int fd)
 	atomic_store(&server->thread, pthread_self());
 	vfu_count(&server->connections);
 	server->negotiated = server->closing = false;
-	log_info("a client has connected");
+	log_limited(LOG_INFO, "a client has connected");
 	tell(server, true);
 	return 0;
 }

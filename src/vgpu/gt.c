@@ -122,8 +122,11 @@ void vgpu_write_ggtt_flush(struct vgpu *v, uint32_t offset, uint32_t value)
 void vgpu_write_pvinfo_ready(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	vgpu_vreg_set(v, offset, value);
+	if (v->driver_ready == (value != 0))
+		return;
 	v->driver_ready = value != 0;
-	log_info("%s", value ? "the guest's driver is ready" : "the guest's driver has left");
+	log_limited(LOG_INFO, "%s",
+		    value ? "the guest's driver is ready" : "the guest's driver has left");
 }
 
 void vgpu_write_pvinfo_notify(struct vgpu *v, uint32_t offset, uint32_t value)
