@@ -230,11 +230,12 @@ static void serve_end(struct serve *serve)
 	if (serve->control_path[0])
 		unlink(serve->control_path);
 	control_server_destroy(serve->control);
+	/* Before VNC, whose thread may wait for messages that nobody brings any more. */
+	if (serve->server)
+		vfu_server_destroy(serve->server);
 	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
 		if (serve->vnc[i])
 			display_vnc_destroy(serve->vnc[i]);
-	if (serve->server)
-		vfu_server_destroy(serve->server);
 	end_device(serve);
 	serve_share_end(serve);
 	if (serve->signals.fd >= 0) {
