@@ -5,6 +5,7 @@
  * pixels in a memory file, and made a PNG by whoever asked.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -93,6 +94,9 @@ static int image_file(const struct display_image *image)
 	if (fd < 0)
 		return -errno;
 	err = write_all(fd, image->pixels, (size_t)image->width * image->height * 4);
+	if (!err &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
+		err = -errno;
 	if (err) {
 		close(fd);
 		return err;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/control_client.h"
 #include "cmd/process.h"
 #include "cmd/runtime_dir.h"
 #include "cmd/sandbox.h"
@@ -456,10 +457,9 @@ static void truncated_memory_is_survived(void **state)
 	end(pid);
 }
 
-/* The VNC server's threads live in the sandbox as well. */
-static void vnc_viewers_are_greeted(void **state)
+/* Where the first one's first head is to be seen. */
+static struct sockaddr_in vnc_address(void)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log warn");
 	json_t *tree = run_json("list --json");
 	json_t *ports = json_object_get(json_array_get(tree, 0), "vnc_ports");
 	struct sockaddr_in addr = {
@@ -467,18 +467,96 @@ static void vnc_viewers_are_greeted(void **state)
 		.sin_port = htons((uint16_t)json_integer_value(json_array_get(ports, 0))),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	char text[12];
 
 	json_decref(tree);
-	for (int i = 0; i < 3; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return addr;
+}
 
-		assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+static int dial_vnc(const struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)addr, sizeof(*addr)), 0);
+	return fd;
+}
+
+/* The VNC server's threads live in the sandbox as well. */
+static void vnc_viewers_are_greeted(void **state)
+{
+	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log warn");
+	struct sockaddr_in addr = vnc_address();
+	char text[12];
+
+	for (int i = 0; i < 3; i++) {
+		int fd = dial_vnc(&addr);
+
 		assert_int_equal(recv(fd, text, sizeof(text), MSG_WAITALL), sizeof(text));
 		assert_memory_equal(text, "RFB 003.008\n", sizeof(text));
 		close(fd);
 	}
 	end(pid);
+}
+
+/* Pipe A shows 640x480 pixels from @surface. */
+static void show(int fd, uint32_t surface)
+{
+	static const uint32_t regs[][2] = {
+		{ 0x60400, 0x90000000 },       /* TRANS_DDI_FUNC_CTL */
+		{ 0x60000, 739u << 16 | 639 }, /* HTOTAL, VTOTAL, VBLANK, VSYNC, PIPESRC */
+		{ 0x6000c, 499u << 16 | 479 }, { 0x60010, 499u << 16 | 479 },
+		{ 0x6001c, 639u << 16 | 479 }, { 0x70180, 0x84000000 }, /* PLANE_CTL */
+		{ 0x70188, 640 * 4 / 64 },     { 0x70190, 479u << 16 | 639 },
+		{ 0x70008, 1u << 31 }, /* PIPECONF */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
+		region_write(fd, 0, regs[i][0], regs[i][1]);
+	region_write(fd, 0, 0x7019c, surface); /* PLANE_SURF */
+}
+
+static void a_screenshot_is_sealed(void **state)
+{
+	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	int fd = dial("vfio"), image;
+	json_t *result;
+
+	say_version(fd);
+	show(fd, 0);
+	assert_int_equal(control_call("one", "screenshot", NULL, &result, &image), 0);
+	assert_int_equal(json_integer_value(json_object_get(result, "width")), 640);
+	assert_int_equal(fcntl(image, F_GET_SEALS),
+			 F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	json_decref(result);
+	close(image);
+	close(fd);
+	end(pid);
+}
+
+/* A viewer watches memory that only a client who is silent could read. */
+static void the_end_waits_for_no_picture(void **state)
+{
+	struct vfu_dma_map map = {
+		.argsz = sizeof(map), .flags = 3, .addr = 0x10000000, .bytes = 0x10000
+	};
+	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log error");
+	struct sockaddr_in addr = vnc_address();
+	struct vfu_header header;
+	int fd = dial("vfio"), viewer;
+
+	say_version(fd);
+	assert_int_equal(exchange(fd, VFU_DMA_MAP, &map, sizeof(map), &header, 0), 0);
+	for (uint32_t i = 0; i < 16; i++) {
+		region_write(fd, 0, 0x800000 + 8 * i, (uint32_t)map.addr + (i << 12) + 1);
+		region_write(fd, 0, 0x800004 + 8 * i, 0);
+	}
+	show(fd, 0);
+	viewer = dial_vnc(&addr);
+	assert_int_equal(recv(fd, &header, sizeof(header), MSG_WAITALL), sizeof(header));
+	assert_int_equal(header.command, VFU_DMA_READ);
+	end(pid);
+	close(viewer);
+	close(fd);
 }
 
 /* One connected socket, inherited: when its client goes, so does the server. */
@@ -765,6 +843,8 @@ int main(int argc, char **argv)
 		in_folder(the_sandbox_is_closed),
 		in_folder(truncated_memory_is_survived),
 		in_folder(vnc_viewers_are_greeted),
+		in_folder(a_screenshot_is_sealed),
+		in_folder(the_end_waits_for_no_picture),
 		in_folder(a_connection_may_be_inherited),
 		in_folder(bad_command_lines_are_refused),
 		in_folder(what_cannot_be_done_is_told),
