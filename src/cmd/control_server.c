@@ -15,7 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+
+#define PAUSE_NS (500 * NSEC_PER_MSEC)
 
 struct control_client {
 	struct loop_source source;
@@ -31,6 +34,7 @@ struct control_client {
 
 struct control_server {
 	struct loop_source source; /* the listening socket */
+	struct loop_timer again;   /* when to listen again, after descriptors ran out */
 	struct loop *loop;
 	const struct control_method *methods;
 	size_t method_count;
@@ -38,6 +42,39 @@ struct control_server {
 	struct control_client *clients;
 	unsigned int client_count;
 };
+
+/* How many bytes the UTF-8 character at @text has; 0 when there is none.  A NUL ends it early. */
+static size_t character_bytes(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	size_t bytes;
+
+	if (c[0] < 0x80)
+		return 1;
+	if (c[0] < 0xc2 || c[0] > 0xf4)
+		return 0;
+	bytes = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+	/* Too long a form, half of a surrogate pair, beyond the last character. */
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f))
+		return 0;
+	for (size_t i = 1; i < bytes; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	return bytes;
+}
+
+/* What a client said may be cut in the middle of a character, which no JSON can carry. */
+static void make_printable(char *text)
+{
+	while (*text) {
+		size_t bytes = character_bytes(text);
+
+		if (!bytes)
+			*text = '?';
+		text += MAX(bytes, (size_t)1);
+	}
+}
 
 void control_reply_error(struct control_reply *reply, enum control_error error, const char *fmt,
 			 ...)
@@ -48,6 +85,7 @@ void control_reply_error(struct control_reply *reply, enum control_error error, 
 	va_start(ap, fmt);
 	vsnprintf(reply->message, sizeof(reply->message), fmt, ap);
 	va_end(ap);
+	make_printable(reply->message);
 }
 
 /* ---- One call ------------------------------------------------------------------------------ */
@@ -311,14 +349,32 @@ static int client_create(struct control_server *server, int fd)
 
 /* ---- The server ---------------------------------------------------------------------------- */
 
+static void listen_again(struct loop_timer *timer)
+{
+	struct control_server *server = container_of(timer, struct control_server, again);
+
+	loop_modify(server->loop, &server->source, EPOLLIN);
+}
+
+/* Who knocks stays in the socket's queue and would wake us at once, for ever. */
+static void pause_listening(struct control_server *server)
+{
+	log_limited(LOG_WARN, "control socket: cannot accept: %s", strerror(errno));
+	loop_modify(server->loop, &server->source, 0);
+	loop_timer_set(&server->again, clock_now_ns() + PAUSE_NS);
+}
+
 static void accept_ready(struct loop_source *source, uint32_t events)
 {
 	struct control_server *server = container_of(source, struct control_server, source);
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_listening(server);
 		return;
+	}
 	if (server->client_count >= CONTROL_CLIENTS || client_create(server, fd)) {
 		log_limited(LOG_WARN, "control socket: more than %u clients at once; one refused",
 			    CONTROL_CLIENTS);
@@ -340,7 +396,12 @@ int control_server_create(struct loop *loop, int listen_fd, const struct control
 		server->methods = methods;
 		server->method_count = method_count;
 		server->opaque = opaque;
-		err = loop_add(loop, &server->source);
+		err = loop_timer_init(loop, &server->again, listen_again);
+		if (!err) {
+			err = loop_add(loop, &server->source);
+			if (err)
+				loop_timer_fini(loop, &server->again);
+		}
 	}
 	if (err) {
 		close(listen_fd);
@@ -361,6 +422,7 @@ void control_server_destroy(struct control_server *server)
 		next = client->next;
 		client_close(client);
 	}
+	loop_timer_fini(server->loop, &server->again);
 	loop_remove(server->loop, &server->source);
 	close(server->source.fd);
 	free(server);

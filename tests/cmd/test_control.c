@@ -6,11 +6,13 @@
 #include "cmd/control_server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -328,6 +330,70 @@ static void clients_are_limited(void **state)
 	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
 }
 
+/* Who knocks waits until descriptors are free again, and nobody is woken in vain meanwhile. */
+static void out_of_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit, none;
+	struct pollfd answer = { .events = POLLIN };
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}\n";
+	int fd = runtime_dir_connect(f->path), turns = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), strlen(line));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	while (turns < 20 && loop_run_once(&f->loop, 0) > 0)
+		turns++;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_in_range(turns, 1, 19);
+	answer.fd = fd;
+	while (!poll(&answer, 1, 0))
+		assert_true(loop_run_once(&f->loop, 10000) > 0);
+	close(fd);
+	turn(f);
+}
+
+static void names_are_cut_between_characters(void **state)
+{
+	struct fixture *f = *state;
+	char line[256], name[81];
+
+	/* 63 bytes, then characters of 2, 3 and 4 bytes where the 64th ends. */
+	for (int i = 0; i < 4; i++) {
+		static const char *const tails[] = { "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+						     "x" };
+
+		memset(name, 'a', 63);
+		strcpy(name + 63, tails[i]);
+		sprintf(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\"}\n", name);
+		assert_int_equal(code_of(f, line), CONTROL_NO_METHOD);
+	}
+}
+
+static void messages_are_always_text(void **state)
+{
+	static const struct {
+		const char *said, *told;
+	} cases[] = {
+		{ "caf\xc3\xa9 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xf0\x9f\x98\x80" },
+		{ "a\x80z", "a?z" },
+		{ "\xe2\x82", "??" },
+		{ "\xc0\xaf", "??" },
+		{ "\xed\xa0\x80", "???" }, /* half of a pair */
+		{ "\xe0\x9f\xbf", "???" },
+		{ "\xf4\x90\x80\x80", "????" },
+		{ "\xf5\xff", "??" },
+	};
+	struct control_reply reply;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		control_reply_error(&reply, CONTROL_FAILED, "%s", cases[i].said);
+		assert_string_equal(reply.message, cases[i].told);
+	}
+}
+
 static void *serve(void *arg)
 {
 	struct fixture *f = arg;
@@ -406,6 +472,9 @@ int main(void)
 		with_server(a_client_may_vanish),
 		with_server(a_deaf_client_harms_nobody),
 		with_server(clients_are_limited),
+		with_server(out_of_descriptors),
+		with_server(names_are_cut_between_characters),
+		with_server(messages_are_always_text),
 		with_server(the_client_talks_to_the_server),
 		leak_checked(the_client_copes_with_nonsense),
 	};
