@@ -20,7 +20,7 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from harness import host  # noqa: E402
+from harness import host, proc  # noqa: E402
 from harness.suite import Suite, VgpuSuite  # noqa: E402
 
 # Seconds; generous, for a machine that does other work as well.  They end what hangs.
@@ -145,7 +145,16 @@ def run_suite(report, kind, names):
         report.line(False, f"{label}.teardown", 0, reason_of(error))
 
 
+def end_early(number, _):
+    """Asked to end: as at the end of a run, the programs started are ended (harness/proc.py)."""
+    for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main():
+    signal.signal(signal.SIGTERM, end_early)
+    signal.signal(signal.SIGHUP, end_early)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pattern", nargs="*")
     parser.add_argument("--list", action="store_true", help="print the tests' names and stop")
@@ -158,12 +167,15 @@ def main():
         return 0
     report = Report()
     print("TAP version 13", flush=True)
-    for kind, names in wanted:
-        run_suite(report, kind, names)
-    if options.keep:
-        print(f"# the scratch folder is {host.scratch()}")
-    else:
-        shutil.rmtree(host.scratch(), ignore_errors=True)
+    try:
+        for kind, names in wanted:
+            run_suite(report, kind, names)
+    finally:
+        proc.end_all()
+        if options.keep:
+            print(f"# the scratch folder is {host.scratch()}")
+        else:
+            shutil.rmtree(host.scratch(), ignore_errors=True)
     print(f"1..{report.passed + report.failed + report.skipped}")
     print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped", flush=True)
     return 1 if report.failed or not report.passed + report.skipped else 0

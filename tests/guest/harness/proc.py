@@ -82,6 +82,7 @@ def wait_for(what, timeout, test, interval=0.05, unless=None):
 
 
 @atexit.register
-def _end_all():
+def end_all():
+    """Whoever still runs, at the end of the run however it comes."""
     for process in list(_alive):
         process.stop(3)
