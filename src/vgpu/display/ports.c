@@ -97,10 +97,26 @@ void vgpu_write_gpio_ctl(struct vgpu *v, uint32_t offset, uint32_t value)
 	vgpu_vreg_set(v, offset, vgpu_gpio_write(vgpu_vreg(v, offset), value));
 }
 
-/* Enables are stored; a written 1 clears a status bit. */
+/* The status bits of ports whose event waits in SDEIIR. */
+static uint32_t status_waiting(struct vgpu *v)
+{
+	uint32_t events = vgpu_vreg(v, REG_SDEIIR), mask = 0;
+
+	for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++)
+		if (events & SDE_PORTB_HOTPLUG << i)
+			mask |= HOTPLUG_STATUS_MASK & 0xffu << (8 * i);
+	return mask;
+}
+
+/*
+ * Enables are stored; a written 1 clears a status bit.  The driver clears SDEIIR first, then writes
+ * back the status of all ports.  A pulse between the two is in SDEIIR again: its status stays, or
+ * the driver would take it for a short pulse and not look for another monitor.
+ */
 void vgpu_write_pch_port_hotplug(struct vgpu *v, uint32_t offset, uint32_t value)
 {
-	uint32_t status = vgpu_vreg(v, offset) & HOTPLUG_STATUS_MASK & ~value;
+	uint32_t cleared = value & ~status_waiting(v);
+	uint32_t status = vgpu_vreg(v, offset) & HOTPLUG_STATUS_MASK & ~cleared;
 
 	vgpu_vreg_set(v, offset, (value & ~HOTPLUG_STATUS_MASK) | status);
 }

@@ -457,6 +457,33 @@ static void monitors_come_and_go(void **state)
 	fixture_close(&f);
 }
 
+/* A pulse of another port, or the same, while the driver handles one is not taken for short. */
+static void a_pulse_inside_the_handler_stays_long(void **state)
+{
+	struct fixture f;
+	uint32_t status;
+
+	fixture_open(&f, three_ports, false);
+	fixture_irq_on(&f);
+	assert_int_equal(vgpu_display_plug(f.v, 0, false), 0);
+	assert_int_equal(fixture_irq_take(&f, IRQ_PCH), BIT(21));
+	assert_int_equal(vgpu_display_set_mode(f.v, 1, 1280, 1024, 0), 0);
+	status = rd(&f, REG_PCH_PORT_HOTPLUG);
+	assert_int_equal(status, 0x00101212);
+	wr(&f, REG_PCH_PORT_HOTPLUG, status);
+	assert_int_equal(rd(&f, REG_PCH_PORT_HOTPLUG), 0x00101210);
+
+	assert_int_equal(fixture_irq_take(&f, IRQ_PCH), BIT(22));
+	status = rd(&f, REG_PCH_PORT_HOTPLUG);
+	assert_int_equal(vgpu_display_set_mode(f.v, 1, 1024, 768, 0), 0);
+	wr(&f, REG_PCH_PORT_HOTPLUG, status);
+	assert_int_equal(rd(&f, REG_PCH_PORT_HOTPLUG), 0x00101210);
+	assert_int_equal(fixture_irq_take(&f, IRQ_PCH), BIT(22));
+	wr(&f, REG_PCH_PORT_HOTPLUG, 0x00101210);
+	assert_int_equal(rd(&f, REG_PCH_PORT_HOTPLUG), 0x00101010);
+	fixture_close(&f);
+}
+
 /* Before the driver enables detection there is only the level. */
 static void no_pulse_before_it_is_enabled(void **state)
 {
@@ -556,6 +583,7 @@ int main(void)
 		leak_checked(a_grab_sees_the_guests_pixels),
 		leak_checked(a_new_mode_is_a_hotplug),
 		leak_checked(monitors_come_and_go),
+		leak_checked(a_pulse_inside_the_handler_stays_long),
 		leak_checked(no_pulse_before_it_is_enabled),
 		leak_checked(wishes_that_cannot_be_are_refused),
 		leak_checked(monitors_that_cannot_be_make_no_vgpu),
