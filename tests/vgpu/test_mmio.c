@@ -3,7 +3,10 @@
 #include "driver.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "vgpu/irq.h"
@@ -437,6 +440,39 @@ static void random_accesses(void **state)
 	assert_int_equal(driver_read(d, REG_PVINFO_VERSION), 1);
 }
 
+/* Lines that came on stderr while @values were written in turn, @count times in all. */
+static unsigned int ready_lines(struct driver *d, const uint32_t values[2], unsigned int count)
+{
+	int saved = dup(STDERR_FILENO), file = memfd_create("stderr", MFD_CLOEXEC);
+	static char text[1 << 20];
+	unsigned int lines = 0;
+	ssize_t bytes;
+
+	fflush(stderr);
+	assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+	for (unsigned int i = 0; i < count; i++)
+		driver_write(d, REG_PVINFO_DISPLAY_READY, values[i % 2]);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	bytes = pread(file, text, sizeof(text), 0);
+	close(file);
+	for (ssize_t i = 0; i < bytes; i++)
+		lines += text[i] == '\n';
+	return lines;
+}
+
+static void a_guest_cannot_fill_the_log(void **state)
+{
+	static const uint32_t here[] = { 1, 2 }, both[] = { 0, 1 };
+	struct driver *d = *state;
+	struct vgpu_stats stats;
+
+	assert_int_equal(ready_lines(d, here, 5000), 1);
+	vgpu_stats(d->v, &stats);
+	assert_true(stats.driver_ready);
+	assert_in_range(ready_lines(d, both, 5000), 1, 1000);
+}
+
 #define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -448,6 +484,7 @@ int main(void)
 		with_vgpu(every_width_reads),
 		with_vgpu(holes_of_the_bar_read_zero),
 		with_vgpu(pvinfo_passes_the_balloon_checks),
+		with_vgpu(a_guest_cannot_fill_the_log),
 		with_vgpu(clock_is_12_mhz_and_whole),
 		with_vgpu(the_pcu_answers),
 		with_vgpu(forcewake_is_acknowledged),
