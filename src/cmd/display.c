@@ -112,10 +112,10 @@ static int take_option(struct display_request *r, int option, const char *value)
 		return CMD_GO_ON;
 	case 'm':
 		if (option_mode(value, &r->mode))
-			return cmd_usage_error("display",
-					       "--mode %s: WIDTHxHEIGHT[@HZ] is wanted, from 64x64 "
-					       "to 4096x4096, 24 to 144 Hz",
-					       value);
+			return cmd_usage_error(
+				"display",
+				"--mode %s: WIDTHxHEIGHT[@HZ] is wanted, " OPTION_MODE_LIMITS,
+				value);
 		return set_method(r, "display.set_mode");
 	case 'p':
 	case 'u':

@@ -11,9 +11,11 @@
 
 #define DEFAULT_WIDTH  1024
 #define DEFAULT_HEIGHT 768
-/* What an EDID made by us can hold; the type of the vGPU sets the limit that counts. */
-#define MODE_MIN       64
-#define MODE_MAX       4096
+/* Those of OPTION_MODE_LIMITS: what a vGPU's monitor can be; its type may allow less. */
+#define MIN_WIDTH      320
+#define MIN_HEIGHT     200
+#define MAX_WIDTH      3840
+#define MAX_HEIGHT     2160
 #define REFRESH_MIN_HZ 24
 #define REFRESH_MAX_HZ 144
 
@@ -85,12 +87,12 @@ static int take_number(const char **text, uint32_t min, uint32_t max, uint32_t *
 int option_mode(const char *text, struct option_mode *mode)
 {
 	struct option_mode m = { 0 };
-	int err = take_number(&text, MODE_MIN, MODE_MAX, &m.width);
+	int err = take_number(&text, MIN_WIDTH, MAX_WIDTH, &m.width);
 
 	if (!err && *text++ != 'x')
 		err = -EINVAL;
 	if (!err)
-		err = take_number(&text, MODE_MIN, MODE_MAX, &m.height);
+		err = take_number(&text, MIN_HEIGHT, MAX_HEIGHT, &m.height);
 	if (!err && *text == '@') {
 		text++;
 		err = take_number(&text, REFRESH_MIN_HZ, REFRESH_MAX_HZ, &m.refresh_hz);

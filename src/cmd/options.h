@@ -11,6 +11,9 @@
 
 #define OPTION_NAME_MAX 48u
 
+/* What option_mode() takes, in the words of an error. */
+#define OPTION_MODE_LIMITS "from 320x200 to 3840x2160, 24 to 144 Hz"
+
 /* A decimal or 0x number in [@min, @max]. */
 int option_number(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
@@ -21,7 +24,7 @@ struct option_mode {
 	uint32_t width, height;
 	uint32_t refresh_hz; /* 0 when the text names none: the fastest the port takes, up to 60 */
 };
-/* "WxH" or "WxH@HZ". */
+/* "WxH" or "WxH@HZ"; -ERANGE outside OPTION_MODE_LIMITS. */
 int option_mode(const char *text, struct option_mode *mode);
 
 /* "hdmi", "dp", "hdmi:1024x768", "dp:1920x1080@60", each with ":off" for unplugged; "none". */

@@ -116,7 +116,7 @@ static int add_display(struct serve_options *o, const char *text)
 		return bad("--display", text, "a vGPU has three ports at most");
 	err = option_port(text, &o->ports[o->port_count]);
 	if (err == -ERANGE)
-		return bad("--display", text, "modes go from 64x64 to 4096x4096, 24 to 144 Hz");
+		return bad("--display", text, "modes go " OPTION_MODE_LIMITS);
 	if (err)
 		return bad("--display", text,
 			   "hdmi, dp or none is wanted, with :WIDTHxHEIGHT[@HZ] and :off");

@@ -13,18 +13,17 @@ static const char usage[] = "Usage: mediant types [--json]\n"
 
 static void print_table(const struct vgpu_type *types, size_t count)
 {
-	printf("%-22s %8s %8s %9s %6s %6s %10s  %s\n", "TYPE", "APERTURE", "MAPPABLE", "GRAPHICS",
-	       "FENCES", "WEIGHT", "LARGEST", "");
+	printf("%-22s %8s %8s %9s %6s %6s %10s\n", "TYPE", "APERTURE", "MAPPABLE", "GRAPHICS",
+	       "FENCES", "WEIGHT", "LARGEST");
 	for (size_t i = 0; i < count; i++) {
 		const struct vgpu_type *t = &types[i];
 		char largest[24];
 
 		snprintf(largest, sizeof(largest), "%ux%u", t->max_width, t->max_height);
-		printf("%-22s %6luMi %6luMi %7luMi %6u %6u %10s  %s\n", t->name,
+		printf("%-22s %6luMi %6luMi %7luMi %6u %6u %10s\n", t->name,
 		       (unsigned long)(t->aperture_bytes >> 20),
 		       (unsigned long)(t->mappable_bytes >> 20),
-		       (unsigned long)(t->nonmappable_bytes >> 20), t->fences, t->weight, largest,
-		       t->description);
+		       (unsigned long)(t->nonmappable_bytes >> 20), t->fences, t->weight, largest);
 	}
 }
 

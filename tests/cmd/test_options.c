@@ -60,6 +60,8 @@ static void modes(void **state)
 	assert_int_equal(mode.refresh_hz, 0);
 	assert_int_equal(option_mode("3840x2160@30", &mode), 0);
 	assert_int_equal(mode.refresh_hz, 30);
+	assert_int_equal(option_mode("320x200@24", &mode), 0);
+	assert_int_equal(option_mode("3840x2160@144", &mode), 0);
 }
 
 static void modes_refused(void **state)
@@ -68,7 +70,8 @@ static void modes_refused(void **state)
 		"",	    "1024",	 "1024x",     "x768",	   "1024x768@",
 		"1024X768", "1024x768 ", "1024x-768", "0x400x300", "1024x768@60@60"
 	};
-	static const char *const outside[] = { "63x768", "1024x4097", "99999999999x1", "1024x768@1",
+	static const char *const outside[] = { "319x768",      "3841x768",	"1024x199",
+					       "1024x2161",    "99999999999x1", "1024x768@1",
 					       "1024x768@1000" };
 	struct option_mode mode;
 
