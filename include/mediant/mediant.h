@@ -23,9 +23,9 @@
  *
  * Threads: any function may be called on any thread, functions that take the same vCPU one at a
  * time; those that change things (memory, config, interrupts, reset) take a lock for it.  Two
- *rules: call none of them from inside a callback, and none while holding a lock that a callback of
- *yours takes.  The library makes threads of its own, which run with all signals blocked: one for
- *each device's GPU, one for its display's clock.
+ * rules: call none of them from inside a callback, and none while holding a lock that a callback
+ * of yours takes.  The library makes threads of its own, which run with all signals blocked: one
+ * for each device's GPU, one for its display's clock.
  *
  * Everything a guest can write is taken as hostile: nothing it does makes these functions fail for
  * the VMM, or touch memory that was not lent.
