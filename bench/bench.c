@@ -13,7 +13,7 @@ void bench_die(const char *fmt, ...)
 
 	fputs("bench: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vfprintf(stderr, fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized): begun above */
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(1);

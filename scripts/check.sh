@@ -44,7 +44,7 @@ build() {
 
 format() {
 	run step "format" --quiet -- sh -c \
-		'find src tests fuzz bench -name "*.[ch]" | xargs clang-format --dry-run -Werror'
+		'find src include tests fuzz bench examples -name "*.[ch]" | xargs clang-format --dry-run -Werror'
 }
 
 started=$(date +%s)
@@ -58,6 +58,7 @@ run step "test-runner: self-test" --quiet -- python3 tests/scripts/test_runner.p
 sanitizers="-Db_lundef=false -Ddebug_checks=true"
 if build "gcc" build; then
 	run step "headers alone" --quiet -- scripts/check-headers build
+	run meson "tests as installed" build --slow 2
 fi
 if CC=clang build "ASan and UBSan" build-asan -Db_sanitize=address,undefined -Dfuzz=true \
 	$sanitizers; then

@@ -27,7 +27,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-OUT = Path("out/check")
+OUT = Path("out/check").absolute()
 RESULTS = OUT / "results.jsonl"
 TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 TAP_LINE = re.compile(r"^(not )?ok(?: (\d+))?(?: -)? ?(.*)$")
@@ -287,7 +287,7 @@ class MesonRun:
         status, seconds, remark = run(args.prefix + test["cmd"], log,
                                       (test.get("timeout") or 30) * args.slow,
                                       env=sanitizer_env(test.get("env") or {}),
-                                      cwd=test.get("workdir") or None)
+                                      cwd=test.get("workdir") or args.build)
         text = log.read_text()
         if status == SKIP_STATUS:
             last = (text.strip().splitlines() or ["?"])[-1]

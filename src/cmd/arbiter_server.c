@@ -9,6 +9,7 @@
  */
 #include "cmd/arbiter_server.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +172,10 @@ static void drop_client(struct client *c)
 	struct arbiter_server *server = c->server;
 	struct client **link = &server->clients;
 
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	server->client_count--;
 	if (c->seat) {
 		tell_end(c);
 		sched_arbiter_remove(server->arbiter, c->seat, clock_now_ns());
@@ -180,10 +185,6 @@ static void drop_client(struct client *c)
 	drop_source(c, &c->bell);
 	if (c->page)
 		munmap(c->page, PAGE_BYTES);
-	while (*link != c)
-		link = &(*link)->next;
-	*link = c->next;
-	server->client_count--;
 	free(c);
 }
 
@@ -409,13 +410,11 @@ int arbiter_server_create(struct loop *loop, int listen_fd,
 
 void arbiter_server_destroy(struct arbiter_server *server)
 {
-	struct client *next;
-
 	if (!server)
 		return;
-	for (struct client *c = server->clients; c; c = next) {
-		next = c->next;
-		drop_client(c);
+	while (server->clients) {
+		assert(server->clients->server == server);
+		drop_client(server->clients);
 	}
 	if (server->listener.fd >= 0) {
 		loop_remove(server->loop, &server->listener);

@@ -338,7 +338,8 @@ static void random_modes(struct blit *b, uint32_t opcode, bool *packed)
 	if (opcode == 0x73 || opcode >= 0x76) {
 		b->chroma = below(8);
 		b->low = random32() & 0x7f7f7f7f & random32();
-		b->high = b->low | (random32() | random32());
+		b->high = b->low | random32();
+		b->high |= random32();
 		if (!(b->chroma & 1))
 			b->chroma &= 6;
 	}

@@ -281,7 +281,8 @@ static void emit_random(struct rig *rig, enum gpu_engine engine)
 	do {
 		command = &gpu_commands[random32() % gpu_command_count];
 	} while (command->klass != GPU_COMMAND_EXEC || !(command->engines & 1u << engine));
-	header = command->header ^ (random32() & random32() & 0x007ffc00);
+	header = random32();
+	header = command->header ^ (header & random32() & 0x007ffc00);
 	if (command->length_bits && command->min_dwords != command->max_dwords)
 		header |= command->min_dwords - 2 + random32() % 3;
 	if (gpu_command_find(engine, header) != command)
