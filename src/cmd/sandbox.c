@@ -70,6 +70,7 @@ static const int allowed[] = {
 	SCMP_SYS(dup),
 	SCMP_SYS(fcntl),
 	SCMP_SYS(fstat),
+	SCMP_SYS(fstatfs),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(lseek),
 	SCMP_SYS(ftruncate),

@@ -161,9 +161,12 @@ void guest_unhold(struct guest *guest);
 /*
  * Declares [@start, @start + @bytes) a shared mapping of a file that somebody else may truncate;
  * @page_bytes is the page size of the mapping.  From then on a fault in it is answered with a
- * private zero page.  Returns a handle for guest_sigbus_remove(), or -ENOSPC, -errno.  Any thread.
+ * private zero page.  Returns a handle for guest_sigbus_remove(); -ENOSPC when the kernel's limit
+ * of mappings is near, -errno.  Any thread.
  */
 int guest_sigbus_add(void *start, size_t bytes, size_t page_bytes);
+/* Learns the kernel's limit of mappings, while files can still be opened.  Any thread. */
+void guest_sigbus_prepare(void);
 /* Before munmap(). */
 void guest_sigbus_remove(int handle);
 /* Faults answered so far in this process. */

@@ -12,17 +12,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "guest/guest.h"
 #include "guest/slots.h"
-
-#define HUGE_PAGE_LEAST_BYTES ((size_t)2 << 20)
 
 struct guest_remote {
 	struct guest guest;
@@ -171,14 +171,14 @@ static int check_file(const struct guest_slot_config *config, struct stat *st)
 }
 
 /*
- * hugetlbfs reports its page as the block size; no other file system has blocks that large.  (Its
- * magic number would say the same, at the price of one more system call to allow in a sandbox.)
+ * Of hugetlbfs the block is the page.  Other file systems may name any block they like, one in
+ * user space even another at each look, and have pages of 4 KiB all the same.
  */
-static size_t page_bytes_of(const struct stat *st)
+static size_t page_bytes_of(int fd)
 {
-	size_t block = (size_t)st->st_blksize;
+	struct statfs fs;
 
-	return block >= HUGE_PAGE_LEAST_BYTES && !(block & (block - 1)) ? block : PAGE_BYTES;
+	return !fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC ? (size_t)fs.f_bsize : PAGE_BYTES;
 }
 
 static int map_file(struct guest_slot *slot, int fd, size_t page)
@@ -228,7 +228,7 @@ static int slot_open(struct guest_slot *slot, const struct guest_slot_config *co
 	slot->dev = st.st_dev;
 	slot->ino = st.st_ino;
 	if (config->backing == GUEST_BACKING_MMAP)
-		return map_file(slot, config->fd, page_bytes_of(&st));
+		return map_file(slot, config->fd, page_bytes_of(config->fd));
 	slot->fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 3);
 	return slot->fd < 0 ? -errno : 0;
 }
@@ -354,6 +354,7 @@ int guest_remote_create(struct guest **guest)
 
 	if (!remote)
 		return -ENOMEM;
+	guest_sigbus_prepare();
 	guest_init(&remote->guest, &remote_ops);
 	*guest = &remote->guest;
 	return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -258,6 +259,75 @@ static void sigbus_ranges_are_given_back(void **state)
 	close(fd);
 }
 
+static unsigned long max_map_count(void)
+{
+	unsigned long count = 0;
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+
+	if (file) {
+		if (fscanf(file, "%lu", &count) != 1)
+			count = 0;
+		fclose(file);
+	}
+	return count;
+}
+
+/* As many maps as it takes to be refused; then faults in the middle of one still find room. */
+static void faults_find_room_among_many_maps(void **state)
+{
+	int small = memory_fd(PAGE_BYTES), big = memory_fd(256 * PAGE_BYTES), err;
+	unsigned long most = max_map_count(), count = 0;
+	uint8_t byte;
+
+	if (!most || most > 100000)
+		skip();
+	assert_int_equal(map_fd(0, 256 * PAGE_BYTES, big, 0), 0);
+	while (!(err = map_fd((1024 + 2 * count) * PAGE_BYTES, PAGE_BYTES, small, 0)))
+		count++;
+	assert_int_equal(err, -ENOSPC);
+	assert_in_range(count, most / 2, most - most / 32);
+	assert_int_equal(pwrite(big, "\1", 1, 100 * PAGE_BYTES), 1);
+	assert_int_equal(ftruncate(big, 0), 0);
+	guest_enter(guest);
+	for (uint64_t page = 1; page < 256; page += 2) {
+		assert_int_equal(guest_read(guest, gpa(page * PAGE_BYTES), &byte, 1), 0);
+		assert_int_equal(byte, 0);
+	}
+	guest_leave(guest);
+	/* What is given back can be had again. */
+	assert_int_equal(guest_remote_unmap(guest, gpa(0), 256 * PAGE_BYTES, NULL, NULL), 0);
+	assert_int_equal(ftruncate(big, PAGE_BYTES), 0);
+	assert_int_equal(map_fd(0, PAGE_BYTES, big, 0), 0);
+	close(small);
+	close(big);
+}
+
+/* A page larger than the mapping: what lies around the mapping is nobody's to lay zeros over. */
+static void faults_stay_inside_the_range(void **state)
+{
+	enum { PAGES = 3 * 512 };
+	size_t bytes = PAGES * PAGE_BYTES;
+	int fd = memory_fd(4 * PAGE_BYTES);
+	uint8_t *around =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(around, MAP_FAILED);
+	for (size_t page = 0; page < PAGES; page++)
+		around[page * PAGE_BYTES] = 7;
+	uint8_t *in = mmap(around + 700 * PAGE_BYTES, 4 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED, fd, 0);
+	assert_ptr_not_equal(in, MAP_FAILED);
+	int handle = guest_sigbus_add(in, 4 * PAGE_BYTES, 512 * PAGE_BYTES);
+	assert_true(handle >= 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(*(volatile uint8_t *)(in + 2 * PAGE_BYTES), 0);
+	for (size_t page = 0; page < PAGES; page++)
+		assert_int_equal(around[page * PAGE_BYTES], page < 700 || page >= 704 ? 7 : 0);
+	guest_sigbus_remove(handle);
+	munmap(around, bytes);
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -267,7 +337,8 @@ int main(void)
 		TEST(generation_counts_changes),    TEST(messages_need_a_transport),
 		TEST(map_changes_under_readers),    TEST(truncated_pages_are_zeros),
 		TEST(many_threads_fault_at_once),   TEST(other_sigbus_kills),
-		TEST(sigbus_ranges_are_given_back),
+		TEST(sigbus_ranges_are_given_back), TEST(faults_find_room_among_many_maps),
+		TEST(faults_stay_inside_the_range),
 	};
 
 	return cmocka_run_group_tests_name("guest memory of a remote VMM", tests, NULL, NULL);
