@@ -4,14 +4,16 @@
  *
  * Firing happens on any thread (a GPU lane, the display's timer); the client's SET_IRQS on the
  * thread that owns the device.  The lock covers the write to the eventfd, so that the descriptor
- * is not closed under it; it is safe to hold because the write cannot block: the descriptor is
- * asked first whether there is room.  (O_NONBLOCK would do too, but the flag belongs to the file
- * and so to the client as well: a client that blocks in read() would notice.)
+ * is not closed under it; it is safe to hold because the write cannot block: the eventfd is made
+ * O_NONBLOCK when it arrives.  The flag belongs to the open file and so to the client as well,
+ * which must not count on a read() that waits; to ask with poll() first would leave the client a
+ * moment in which to fill the eventfd, and with it the thread that owns the device.
  *
  * INTx is level-triggered over an edge: firing masks it, and unmasking fires again while the line
  * is asserted or an event came meanwhile.  That is what VFIO_IRQ_INFO_AUTOMASKED promises.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +49,10 @@ static void signal_eventfd(int fd)
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 	uint64_t one = 1;
 
-	/* Full: the client has not looked at 2^64 - 2 events, one more says nothing new. */
+	/*
+	 * Full: the client has not looked at 2^64 - 2 events, one more says nothing new.  It is
+	 * asked for all the same, for the client that has taken O_NONBLOCK off again.
+	 */
 	if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT))
 		(void)!write(fd, &one, sizeof(one));
 }
@@ -304,6 +309,15 @@ static bool may_be_eventfd(int fd)
 	return !fstat(fd, &st) && !(st.st_mode & S_IFMT);
 }
 
+static int make_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || ((flags & O_NONBLOCK) == 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK)))
+		return -errno;
+	return 0;
+}
+
 static bool is_one_bit(uint32_t bits)
 {
 	return bits && !(bits & (bits - 1));
@@ -353,6 +367,10 @@ static int set_eventfds(struct vfio_device *device, const struct vfio_irq_set *s
 		struct irq_vector *v = vector_at(&device->irqs, set->index, vector);
 		int err = 0;
 
+		if (action == VFIO_IRQ_SET_ACTION_TRIGGER && fd_count)
+			err = make_nonblocking(fds[i]);
+		if (err)
+			return err;
 		if (action == VFIO_IRQ_SET_ACTION_TRIGGER)
 			set_trigger(device, set->index, vector, fd_count ? fds[i] : -1);
 		else if (fd_count)

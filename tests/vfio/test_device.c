@@ -4,6 +4,7 @@
  * from many threads, and descriptions that make no sense.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -289,6 +290,23 @@ static void threads_fire_while_eventfds_change(void **state)
 
 /* ---- Descriptions that make no sense ---------------------------------------------------- */
 
+/* An eventfd that would block gets O_NONBLOCK; when it is full, firing comes back. */
+static void firing_never_blocks(void **state)
+{
+	struct vfio_irq_set set = { .flags = 0x24, .index = VFIO_PCI_INTX_IRQ_INDEX, .count = 1 };
+	int fd = eventfd(0, EFD_CLOEXEC), copy = dup(fd);
+	uint64_t full = UINT64_MAX - 1;
+
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(vfio_device_set_irqs(device, &set, NULL, 0, &copy, 1), 0);
+	assert_int_equal(copy, -1);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	vfio_irq_trigger(device, VFIO_PCI_INTX_IRQ_INDEX, 0);
+	assert_true(take(fd) == full);
+	close(fd);
+}
+
 static void spoil_pci(struct vfio_config *config, int kind)
 {
 	struct vfio_pci_cap *caps = config->pci.caps;
@@ -365,6 +383,7 @@ int main(void)
 		TEST(accesses_are_checked),
 		TEST(dma_changes_are_told),
 		TEST(threads_fire_while_eventfds_change),
+		TEST(firing_never_blocks),
 		leak_checked(bad_configs),
 	};
 
