@@ -29,6 +29,7 @@ struct plain_engine {
 	pthread_cond_t changed;
 	struct job job;
 	bool busy, leaving;
+	bool abandon; /* the job under way is to end where it is, and says nothing of it */
 	uint8_t bounce[COPY_CHUNK_BYTES]; /* the engine's thread only */
 };
 
@@ -55,7 +56,7 @@ static void put_status(struct plain_engine *engine, int32_t status)
 	memcpy(registers(engine) + 0x18, &status, sizeof(status));
 }
 
-static void copy_region(struct plain_engine *engine, const struct job *job, uint32_t at, size_t len)
+static void copy_region(struct plain_engine *engine, const struct job *job, uint64_t at, size_t len)
 {
 	const struct plain_device *plain = engine->plain;
 	uint8_t *host = plain->regions[plain->engine_at.region].bytes + job->offset + at;
@@ -69,7 +70,7 @@ static void copy_region(struct plain_engine *engine, const struct job *job, uint
 }
 
 /* Guest memory may take a message and its time: never with the lock held. */
-static int copy_chunk(struct plain_engine *engine, const struct job *job, uint32_t at)
+static int copy_chunk(struct plain_engine *engine, const struct job *job, uint64_t at)
 {
 	struct guest *guest = vfio_device_guest(engine->plain->vfio);
 	size_t len = MIN(job->bytes - at, COPY_CHUNK_BYTES);
@@ -88,6 +89,14 @@ static int copy_chunk(struct plain_engine *engine, const struct job *job, uint32
 	return err;
 }
 
+static bool unwanted(struct plain_engine *engine)
+{
+	lock_acquire(&engine->lock);
+	bool unwanted = engine->abandon || engine->leaving;
+	lock_release(&engine->lock);
+	return unwanted;
+}
+
 static int run_job(struct plain_engine *engine, const struct job *job)
 {
 	uint64_t size = engine->plain->config.regions[engine->plain->engine_at.region].size;
@@ -96,8 +105,9 @@ static int run_job(struct plain_engine *engine, const struct job *job)
 	if (!range_fits(job->offset, job->bytes, size) ||
 	    (job->command != COMMAND_READ && job->command != COMMAND_WRITE))
 		return -EINVAL;
-	for (uint32_t at = 0; !err && at < job->bytes; at += COPY_CHUNK_BYTES)
-		err = copy_chunk(engine, job, at);
+	/* 64 bits: the last step may go beyond what 32 can count. */
+	for (uint64_t at = 0; !err && at < job->bytes; at += COPY_CHUNK_BYTES)
+		err = unwanted(engine) ? -ECANCELED : copy_chunk(engine, job, at);
 	return err;
 }
 
@@ -116,9 +126,12 @@ static void *engine_main(void *opaque)
 		lock_release(&engine->lock);
 		int err = run_job(engine, &job);
 		lock_acquire(&engine->lock);
+		bool abandoned = engine->abandon || engine->leaving;
 		put_status(engine, err ? err : STATUS_DONE);
 		engine->busy = false;
 		pthread_cond_broadcast(&engine->changed);
+		if (abandoned)
+			continue;
 		lock_release(&engine->lock);
 		vfio_irq_trigger(engine->plain->vfio, fires->irq, fires->vector);
 		lock_acquire(&engine->lock);
@@ -152,8 +165,10 @@ void plain_engine_written(struct plain_engine *engine, uint64_t offset, size_t l
 void plain_engine_reset(struct plain_engine *engine)
 {
 	lock_acquire(&engine->lock);
+	engine->abandon = true;
 	while (engine->busy)
 		pthread_cond_wait(&engine->changed, &engine->lock.mutex);
+	engine->abandon = false;
 	put_status(engine, STATUS_IDLE);
 	lock_release(&engine->lock);
 }

@@ -23,7 +23,7 @@ void plain_engine_lock(struct plain_engine *engine);
 void plain_engine_unlock(struct plain_engine *engine);
 /* The region was written at [@offset, @offset + @len). */
 void plain_engine_written(struct plain_engine *engine, uint64_t offset, size_t len);
-/* Waits for a copy under way to end; messages it waits for are cancelled by then. */
+/* Ends a copy under way after the piece in hand; messages it waits for are cancelled by then. */
 void plain_engine_reset(struct plain_engine *engine);
 
 #endif
