@@ -9,6 +9,7 @@
  */
 #include "vfio/plain.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -194,6 +195,7 @@ static int keep(struct plain_region *region, int fd)
 {
 	if (fd < 0)
 		return -errno;
+	assert(region->own_fd_count < ARRAY_SIZE(region->own_fds));
 	region->own_fds[region->own_fd_count++] = fd;
 	return fd;
 }

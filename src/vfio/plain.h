@@ -42,6 +42,7 @@ struct plain_device {
 	struct plain_config_bytes extra;
 	struct plain_doorbell doorbells[PLAIN_MAX_DOORBELLS];
 	unsigned int doorbell_count;
+	uint32_t described;	     /* regions, a bit each: to notice one that is there twice */
 	struct plain_engine *engine; /* NULL: none */
 	bool has_engine;
 	struct plain_doorbell engine_at; /* where its registers are, and what it fires */

@@ -175,9 +175,13 @@ static int load_area(const json_t *object, struct plain_device *plain, unsigned 
 		err = plain_get_number(object, "offset", INT64_MAX, &area.offset, place);
 	if (!err)
 		err = plain_get_number(object, "size", INT64_MAX, &area.size, place);
+	if (!err && region->mmap_area_count == VFIO_MAX_MMAP_AREAS)
+		err = plain_bad(place, "is one area too many: %u", VFIO_MAX_MMAP_AREAS);
+	if (err)
+		return err;
 	region->mmap = true;
 	region->mmap_areas[region->mmap_area_count++] = area;
-	return err;
+	return 0;
 }
 
 static int load_io_fd(const json_t *object, struct plain_device *plain, unsigned int index,
@@ -187,12 +191,17 @@ static int load_io_fd(const json_t *object, struct plain_device *plain, unsigned
 					    "datamatch", "same_as", "shadow_offset", NULL };
 	static const char *const types[] = { "ioeventfd", "ioregionfd", "shadow", NULL };
 	struct vfio_region_config *region = &plain->config.regions[index];
-	struct vfio_io_fd *io = &region->io_fds[region->io_fd_count];
+	struct vfio_io_fd *io;
 	uint64_t flags = 0, same_as = UINT64_MAX;
 	unsigned int type = 0;
 	int err = plain_check_keys(object, keys, place);
 
-	if (err || plain_get_number(object, "offset", INT64_MAX, &io->offset, place) ||
+	if (!err && region->io_fd_count == VFIO_MAX_IO_FDS)
+		err = plain_bad(place, "is one descriptor too many: %u", VFIO_MAX_IO_FDS);
+	if (err)
+		return err;
+	io = &region->io_fds[region->io_fd_count];
+	if (plain_get_number(object, "offset", INT64_MAX, &io->offset, place) ||
 	    plain_get_number(object, "size", INT64_MAX, &io->size, place) ||
 	    plain_get_choice(object, "type", types, &type, place) ||
 	    plain_get_number(object, "flags", UINT32_MAX, &flags, place) ||
@@ -337,15 +346,18 @@ static int load_region(const json_t *object, struct plain_device *plain, unsigne
 	if (err)
 		return err;
 	region = &plain->config.regions[index];
-	if (region->size)
+	if (plain->described & BIT(index))
 		return plain_bad(place, "region %llu is described twice",
 				 (unsigned long long)index);
+	plain->described |= (uint32_t)BIT(index);
 	if (plain_get_number(object, "size", (uint64_t)1 << 40, &region->size, place) ||
 	    load_flags(object, &region->flags, place) || load_bar_type(object, region, place) ||
 	    plain_get_bool(object, "mmap", &region->mmap, place) ||
 	    load_file(object, &plain->regions[index], place) ||
 	    load_engine(object, plain, (unsigned int)index, place))
 		return -EINVAL;
+	if (!region->size)
+		return plain_bad(place, "needs a size");
 	plain->config.region_count = MAX(plain->config.region_count, (unsigned int)index + 1);
 	err = plain_for_each(object, "mmap_areas", VFIO_MAX_MMAP_AREAS, plain, (unsigned int)index,
 			     load_area, place);

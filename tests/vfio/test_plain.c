@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ static int make(const char *json, struct vfio_device **device)
 
 #define REGION(text) "{\"regions\":[{" text "}]}"
 #define CAP(text)    "{\"pci\":{\"capabilities\":[{" text "}]}}"
+
+#define SIZELESS "{\"index\":0,\"io_fds\":[{\"offset\":0,\"size\":4}]}"
 
 static const char *const bad[] = {
 	"",
@@ -53,6 +56,10 @@ static const char *const bad[] = {
 	"{\"regions\":{}}",
 	REGION(""),
 	REGION("\"index\":16"),
+	REGION("\"index\":0"),
+	REGION("\"index\":0,\"size\":0"),
+	"{\"regions\":[" SIZELESS "," SIZELESS "]}",
+	"{\"regions\":[{\"index\":0,\"mmap\":true},{\"index\":0,\"size\":4096}]}",
 	REGION("\"index\":7,\"size\":4096"),
 	REGION("\"index\":0,\"size\":\"lots\""),
 	REGION("\"index\":0,\"size\":4096,\"type\":\"mem16\""),
@@ -138,6 +145,38 @@ static void backing_file(void **state)
 	unlink(path);
 }
 
+/* As long a copy as there can be, of memory without messages: reset ends it where it is. */
+static void reset_ends_a_copy(void **state)
+{
+	static const char json[] =
+		"{\"irqs\":{\"msi\":1},\"pci\":{\"capabilities\":[{\"id\":\"msi\",\"offset\":64}]},"
+		"\"regions\":[{\"index\":0,\"type\":\"mem64\",\"size\":4294967296,"
+		"\"copy_engine\":{\"offset\":0}}]}";
+	struct {
+		uint64_t gpa, offset;
+		uint32_t bytes, command;
+	} job = { 1ull << 40, 0, UINT32_MAX, 2 };
+	struct vfio_device *device;
+	int fd = memfd_create("guest", MFD_CLOEXEC);
+	struct stat st;
+	int32_t status;
+
+	assert_int_equal(ftruncate(fd, (off_t)1 << 32), 0);
+	assert_int_equal(make(json, &device), 0);
+	assert_int_equal(vfio_device_dma_map(device, 3, iova(1ull << 40), 1ull << 32, fd, 0), 0);
+	assert_int_equal(vfio_device_write(device, 0, 0, &job.gpa, 8), 0);
+	assert_int_equal(vfio_device_write(device, 0, 8, &job.offset, 8), 0);
+	assert_int_equal(vfio_device_write(device, 0, 16, &job.bytes, 4), 0);
+	assert_int_equal(vfio_device_write(device, 0, 20, &job.command, 4), 0);
+	vfio_device_reset(device);
+	assert_int_equal(vfio_device_read(device, 0, 0x18, &status, 4), 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(st.st_blocks < ((int64_t)1 << 32) / 512);
+	vfio_device_destroy(device);
+	close(fd);
+}
+
 static void example_is_good(void **state)
 {
 	struct vfio_device *device;
@@ -149,9 +188,8 @@ static void example_is_good(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		leak_checked(refused),
-		leak_checked(smallest),
-		leak_checked(backing_file),
+		leak_checked(refused),	       leak_checked(smallest),
+		leak_checked(backing_file),    leak_checked(reset_ends_a_copy),
 		leak_checked(example_is_good),
 	};
 
