@@ -17,6 +17,12 @@ static gpa_t gpa_of(iova_t iova)
 	return gpa(iova.v);
 }
 
+/* Whole pages at page addresses: that is the one page size we tell the client. */
+static bool is_aligned(iova_t iova, uint64_t bytes, int fd, uint64_t fd_offset)
+{
+	return !PAGE_OFFSET(iova.v) && !PAGE_OFFSET(bytes) && (fd < 0 || !PAGE_OFFSET(fd_offset));
+}
+
 static int check_map(struct vfio_device *device, uint32_t flags, uint64_t bytes, int fd)
 {
 	uint32_t modes = flags & (VFIO_DMA_MODE_MMAP | VFIO_DMA_MODE_FILE);
@@ -59,7 +65,8 @@ int vfio_device_dma_map(struct vfio_device *device, uint32_t flags, iova_t iova,
 			       (int)GUEST_WRITE == (int)VFIO_DMA_WRITE,
 		       "same bits");
 	TRACE(vfio_dma_map, iova.v, bytes, flags, fd);
-	int err = check_map(device, flags, bytes, fd);
+	int err = is_aligned(iova, bytes, fd, fd_offset) ? check_map(device, flags, bytes, fd)
+							 : -EINVAL;
 	if (!err)
 		err = guest_remote_map(device->guest, &slot, device->config.ops->dma_changed,
 				       device->config.opaque);

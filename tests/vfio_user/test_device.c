@@ -472,10 +472,10 @@ static void maps_must_not_overlap(void **state)
 	assert_int_equal(client_dma_map(&rig, 1, 0x2000, 0x2000, fd, 0), EEXIST);
 	assert_int_equal(client_dma_map(&rig, 3, 0x2000, 0x2000, fd, 0x1000), EEXIST);
 	assert_int_equal(client_dma_map(&rig, 3, 0x2000, 0x2000, -1, 0), EEXIST);
-	assert_int_equal(client_dma_map(&rig, 3, 0x1000, 0x1001, -1, 0), EEXIST);
-	assert_int_equal(client_dma_map(&rig, 3, 0x3fff, 0x1000, -1, 0), EEXIST);
+	assert_int_equal(client_dma_map(&rig, 3, 0x1000, 0x2000, -1, 0), EEXIST);
+	assert_int_equal(client_dma_map(&rig, 3, 0x3000, 0x2000, -1, 0), EEXIST);
 	assert_int_equal(client_dma_map(&rig, 3, 0, 0x10000, -1, 0), EEXIST);
-	assert_int_equal(client_dma_map(&rig, 3, 0x2800, 1, -1, 0), EEXIST);
+	assert_int_equal(client_dma_map(&rig, 3, 0x3000, 0x1000, -1, 0), EEXIST);
 	assert_int_equal(client_dma_map(&rig, 3, 0x1000, 0x1000, -1, 0), 0);
 	assert_int_equal(client_dma_map(&rig, 3, 0x4000, 0x1000, -1, 0), 0);
 	/* Unmapping takes the whole of one map. */
@@ -486,6 +486,25 @@ static void maps_must_not_overlap(void **state)
 	rig_stop(&rig);
 	close(fd);
 	close(other);
+}
+
+static void maps_are_of_whole_pages(void **state)
+{
+	int fd = make_memory_fd(0x4000);
+	struct rig rig;
+
+	rig_ready(&rig);
+	for (uint32_t flags = 3; flags <= 11; flags += 8) {
+		assert_int_equal(client_dma_map(&rig, flags, 0x2001, 0x1000, fd, 0), EINVAL);
+		assert_int_equal(client_dma_map(&rig, flags, 0x2000, 0x1001, fd, 0), EINVAL);
+		assert_int_equal(client_dma_map(&rig, flags, 0x2000, 0x1000, fd, 1), EINVAL);
+		assert_int_equal(client_dma_map(&rig, flags, 0x2000, 0x1000, fd, 0x800), EINVAL);
+	}
+	assert_int_equal(client_dma_map(&rig, 3, 0x2001, 0x1000, -1, 0), EINVAL);
+	assert_int_equal(client_dma_map(&rig, 3, 0x2000, 0xfff, -1, 0), EINVAL);
+	assert_int_equal(client_dma_map(&rig, 3, 0x2000, 0x1000, fd, 0), 0);
+	rig_stop(&rig);
+	close(fd);
 }
 
 static void maps_have_limits(void **state)
@@ -501,7 +520,7 @@ static void maps_have_limits(void **state)
 	assert_int_equal(stats.dma_map_count, 8);
 	assert_int_equal(stats.dma_bytes_mapped, 0x80000000u);
 	assert_int_equal(client_dma_unmap(&rig, 0, 0, 0x10000000), 0);
-	assert_int_equal(client_dma_map(&rig, 3, 0x100000000ull, 0x90000001, -1, 0), ENOSPC);
+	assert_int_equal(client_dma_map(&rig, 3, 0x100000000ull, 0x90001000, -1, 0), ENOSPC);
 	assert_int_equal(client_dma_map(&rig, 3, 0x100000000ull, 0x90000000, -1, 0), 0);
 	rig_stop(&rig);
 }
@@ -605,6 +624,7 @@ int main(void)
 		cmocka_unit_test(reset_keeps_eventfds),
 		cmocka_unit_test(maps_reach_memory),
 		cmocka_unit_test(maps_must_not_overlap),
+		cmocka_unit_test(maps_are_of_whole_pages),
 		cmocka_unit_test(maps_have_limits),
 		cmocka_unit_test(truncated_memory_does_not_kill),
 		cmocka_unit_test(bars_size_themselves),
