@@ -213,7 +213,8 @@ void guest_remote_destroy(struct guest *guest);
 /*
  * Adds a slot.  0 also when the very same slot (range, access, file, offset) is there already;
  * -EEXIST when it overlaps another; -EINVAL for a range that wraps, or a descriptor that is no
- * regular file, lacks the access, or is shorter than the slot; -errno of mmap().
+ * regular file, lacks the access, or is shorter than the slot; -ENOSPC, -EMFILE when this process
+ * has few mappings or descriptors left; -errno of mmap().
  */
 int guest_remote_map(struct guest *guest, const struct guest_slot_config *config,
 		     void (*changed)(void *), void *opaque);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -24,11 +25,15 @@
 #include "guest/guest.h"
 #include "guest/slots.h"
 
+#define CONFIGFS_MAGIC 0x62656570 /* the kernel keeps it to itself */
+#define FDS_FOR_OTHERS 256u
+
 struct guest_remote {
 	struct guest guest;
 	struct guest_slots slots; /* changes in writer sections */
 	const struct guest_dma_ops *dma;
 	void *dma_opaque;
+	int fd_limit; /* duplicates of files stay below */
 };
 
 static struct guest_remote *remote_of(struct guest *guest)
@@ -151,6 +156,29 @@ static void *remote_map(struct guest *guest, gpa_t gpa, unsigned int access, siz
 /* ---- Making and dropping a slot --------------------------------------------------------- */
 
 /*
+ * Not the files behind which is no storage but the kernel: their mode says regular, yet a read
+ * asks a driver and a write commands it.
+ */
+static bool holds_memory(int fd)
+{
+	static const uint32_t kernel[] = {
+		SYSFS_MAGIC,	  PROC_SUPER_MAGIC,   DEBUGFS_MAGIC,	   TRACEFS_MAGIC,
+		SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, BPF_FS_MAGIC,	   CGROUP2_SUPER_MAGIC,
+		SELINUX_MAGIC,	  PSTOREFS_MAGIC,     EFIVARFS_MAGIC,	   NSFS_MAGIC,
+		CONFIGFS_MAGIC,	  BINFMTFS_MAGIC,     RDTGROUP_SUPER_MAGIC
+	};
+	struct statfs fs;
+
+	/* Those of the kernel always answer. */
+	if (fstatfs(fd, &fs))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(kernel); i++)
+		if ((uint32_t)fs.f_type == kernel[i])
+			return false;
+	return true;
+}
+
+/*
  * Regular files only: memfd, tmpfs, hugetlbfs and plain files.  A device node, pipe or socket in
  * the place of memory could block or act on being touched.
  */
@@ -161,7 +189,8 @@ static int check_file(const struct guest_slot_config *config, struct stat *st)
 
 	if (flags < 0 || fstat(config->fd, st))
 		return -EINVAL;
-	if (!S_ISREG(st->st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+	if (!S_ISREG(st->st_mode) || !holds_memory(config->fd) || (flags & O_PATH) ||
+	    (flags & O_ACCMODE) == O_WRONLY)
 		return -EINVAL;
 	if ((config->access & GUEST_WRITE) && (flags & O_ACCMODE) != O_RDWR)
 		return -EINVAL;
@@ -207,7 +236,7 @@ static int map_file(struct guest_slot *slot, int fd, size_t page)
 	return 0;
 }
 
-static int slot_open(struct guest_slot *slot, const struct guest_slot_config *config)
+static int slot_open(struct guest_slot *slot, const struct guest_slot_config *config, int fd_limit)
 {
 	struct stat st;
 
@@ -230,7 +259,14 @@ static int slot_open(struct guest_slot *slot, const struct guest_slot_config *co
 	if (config->backing == GUEST_BACKING_MMAP)
 		return map_file(slot, config->fd, page_bytes_of(config->fd));
 	slot->fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 3);
-	return slot->fd < 0 ? -errno : 0;
+	if (slot->fd < 0)
+		return -errno;
+	/* The lowest that is free: from here on only those left for others are. */
+	if (slot->fd >= fd_limit) {
+		close(slot->fd);
+		return -EMFILE;
+	}
+	return 0;
 }
 
 static void slot_close(struct guest_slot *slot)
@@ -273,7 +309,7 @@ int guest_remote_map(struct guest *guest, const struct guest_slot_config *config
 	if (old)
 		return slot_is(old, config) ? 0 : -EEXIST;
 
-	int err = slot_open(&slot, config);
+	int err = slot_open(&slot, config, remote->fd_limit);
 	if (err)
 		return err;
 	quiesce(remote);
@@ -348,6 +384,16 @@ static const struct guest_ops remote_ops = {
 	.cancel = remote_cancel,
 };
 
+/* What is left above is for connections, interrupts and messages with descriptors. */
+static int limit_of_fds(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > INT32_MAX)
+		return INT32_MAX;
+	return (int)limit.rlim_cur - (int)MIN(FDS_FOR_OTHERS, limit.rlim_cur / 2);
+}
+
 int guest_remote_create(struct guest **guest)
 {
 	struct guest_remote *remote = calloc(1, sizeof(*remote));
@@ -355,6 +401,7 @@ int guest_remote_create(struct guest **guest)
 	if (!remote)
 		return -ENOMEM;
 	guest_sigbus_prepare();
+	remote->fd_limit = limit_of_fds();
 	guest_init(&remote->guest, &remote_ops);
 	*guest = &remote->guest;
 	return 0;

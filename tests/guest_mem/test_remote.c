@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -328,6 +330,67 @@ static void faults_stay_inside_the_range(void **state)
 	close(fd);
 }
 
+static int map_file(uint64_t addr, int fd, unsigned int access)
+{
+	struct guest_slot_config config = {
+		.gpa = gpa(addr),
+		.bytes = PAGE_BYTES,
+		.access = access,
+		.backing = GUEST_BACKING_FILE,
+		.fd = fd,
+	};
+
+	return guest_remote_map(guest, &config, NULL, NULL);
+}
+
+/* Slots that keep a descriptor leave some for others. */
+static void files_leave_descriptors(void **state)
+{
+	enum { LIMIT = 200 };
+	struct rlimit old, few;
+	int fd = memory_fd(PAGE_BYTES), count = 0, err, more[LIMIT / 4];
+
+	guest_remote_destroy(guest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = LIMIT;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(guest_remote_create(&guest), 0);
+	while (!(err = map_file((uint64_t)count * PAGE_BYTES, fd, GUEST_READ)))
+		count++;
+	assert_int_equal(err, -EMFILE);
+	assert_true(count > LIMIT / 4);
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		assert_true((more[i] = dup(fd)) >= 0);
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		close(more[i]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close(fd);
+}
+
+static void kernel_files_are_no_memory(void **state)
+{
+	static const char *const paths[] = { "/sys/kernel/uevent_seqnum", "/sys/kernel/profiling",
+					     "/sys/kernel/fscaps", "/sys/kernel/notes" };
+	struct stat st;
+	int looked = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		/* Most say that they are a page long, which is what would have let them in. */
+		if (!fstat(fd, &st) && st.st_size >= (off_t)PAGE_BYTES) {
+			assert_int_equal(map_file(0, fd, GUEST_READ), -EINVAL);
+			looked++;
+		}
+		close(fd);
+	}
+	if (!looked)
+		skip();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -338,7 +401,8 @@ int main(void)
 		TEST(map_changes_under_readers),    TEST(truncated_pages_are_zeros),
 		TEST(many_threads_fault_at_once),   TEST(other_sigbus_kills),
 		TEST(sigbus_ranges_are_given_back), TEST(faults_find_room_among_many_maps),
-		TEST(faults_stay_inside_the_range),
+		TEST(faults_stay_inside_the_range), TEST(files_leave_descriptors),
+		TEST(kernel_files_are_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("guest memory of a remote VMM", tests, NULL, NULL);
