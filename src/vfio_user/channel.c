@@ -56,11 +56,23 @@ void channel_fini(struct vfu_channel *channel)
 	channel->rx = channel->tx = NULL;
 }
 
+/*
+ * The sender may have set SO_LINGER on a socket it sends: whoever closes it last waits for what it
+ * has not yet delivered, and that would be us.
+ */
+void channel_close_fd(int fd)
+{
+	struct linger none = { 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	close(fd);
+}
+
 static void close_all(int *fds, unsigned int *count)
 {
 	for (unsigned int i = 0; i < *count; i++)
 		if (fds[i] >= 0)
-			close(fds[i]);
+			channel_close_fd(fds[i]);
 	*count = 0;
 }
 

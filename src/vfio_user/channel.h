@@ -47,6 +47,9 @@ void channel_fini(struct vfu_channel *channel);
 int channel_open(struct vfu_channel *channel, int fd);
 void channel_close(struct vfu_channel *channel);
 
+/* Closes a descriptor that came with a message; never waits for a socket's peer. */
+void channel_close_fd(int fd);
+
 static inline bool channel_is_open(const struct vfu_channel *channel)
 {
 	return channel->fd >= 0;

@@ -386,7 +386,7 @@ static void close_fds(const struct vfu_message *message)
 {
 	for (unsigned int i = 0; i < message->fd_count; i++)
 		if (message->fds[i] >= 0)
-			close(message->fds[i]);
+			channel_close_fd(message->fds[i]);
 }
 
 static void note_error(struct vfu_server *server, const struct vfu_message *message, int err)
