@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -71,8 +72,8 @@ static void serve(struct vfu_server *server)
 static void receive_failed(struct vfu_server *server, int err)
 {
 	if (err == -EMFILE)
-		log_warn("descriptors the client sent were lost: this process may open no more; "
-			 "disconnecting it");
+		log_limited(LOG_WARN, "descriptors the client sent were lost: this process may "
+				      "open no more; disconnecting it");
 	server->closing = true;
 }
 
@@ -122,16 +123,35 @@ static bool client_has_gone(struct vfu_server *server)
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/*
+ * Somebody knocks whom no descriptor is left for: the one held back lets them in, and out again.
+ * Left in the queue they would have the loop spin.
+ */
+static void turn_away(struct vfu_server *server)
+{
+	if (server->spare_fd >= 0)
+		close(server->spare_fd);
+	int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	server->spare_fd = eventfd(0, EFD_CLOEXEC);
+	log_limited(LOG_WARN, "a client was turned away: this process may open no more files");
+}
+
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct vfu_server *server = container_of(source, struct vfu_server, listener);
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC);
 
 	(void)events;
-	if (fd < 0)
-		return;
+	/* Before the new one is let in: what the old one held may be what is missing. */
 	if (channel_is_open(&server->client) && client_has_gone(server))
 		drop_client(server);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			turn_away(server);
+		return;
+	}
 	if (channel_is_open(&server->client)) {
 		log_limited(LOG_WARN, "a second client was turned away: one VM has this device; "
 				      "start another server for another VM");
@@ -217,6 +237,8 @@ static int listen_on(struct vfu_server *server, int fd)
 	int err = loop_add(server->loop, &server->listener);
 	if (err)
 		server->listener.fd = -1;
+	else
+		server->spare_fd = eventfd(0, EFD_CLOEXEC);
 	return err;
 }
 
@@ -277,7 +299,7 @@ int vfu_server_create(const struct vfu_server_config *config, struct vfu_server 
 	server->config = *config;
 	server->loop = config->loop;
 	server->device = config->device;
-	server->listener.fd = -1;
+	server->listener.fd = server->spare_fd = -1;
 	atomic_store(&server->thread, pthread_self());
 	server->twin.fd = server->client.fd = -1;
 	vfu_dma_init(server);
@@ -317,6 +339,8 @@ void vfu_server_destroy(struct vfu_server *server)
 		loop_remove(server->loop, &server->listener);
 		close(server->listener.fd);
 	}
+	if (server->spare_fd >= 0)
+		close(server->spare_fd);
 	if (server->path)
 		remove_path(server);
 	vfio_device_set_loop(server->device, NULL);

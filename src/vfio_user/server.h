@@ -56,7 +56,8 @@ struct vfu_server {
 	struct vfio_device *device;
 
 	struct loop_source listener; /* fd -1: none */
-	char *path;		     /* of the socket file we made, or NULL */
+	int spare_fd; /* held back while there is a listener, for when no more can be opened */
+	char *path;   /* of the socket file we made, or NULL */
 	uint64_t path_dev, path_ino;
 
 	struct vfu_channel client;

@@ -2,7 +2,9 @@
 /* The socket file, descriptors handed over, and one client at a time. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -252,6 +254,71 @@ static void restarted_client_is_welcome(void **state)
 	rig_stop(&rig);
 }
 
+/* Who knocks while no file can be opened is turned away, instead of knocking on for ever. */
+static void no_descriptors_left(void **state)
+{
+	struct rlimit old, few;
+	struct rig rig;
+	char byte;
+
+	rig_ready(&rig);
+	log_threshold = (enum log_level)0;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	int first = rig.fd, next = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = address_of(rig.path);
+	/* The lowest that is free is the first that is forbidden. */
+	int lowest = dup(next);
+	close(lowest);
+	few = old;
+	few.rlim_cur = (rlim_t)lowest;
+	assert_int_equal(connect(next, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	rig_step(&rig);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(recv(next, &byte, 1, MSG_DONTWAIT), 0);
+	close(next);
+	rig.fd = first;
+	assert_int_equal(config_read32(&rig, 0), 0x00101b36);
+	rig_stop(&rig);
+}
+
+static int tcp_pair(int *ends)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&address, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&address, &len) ||
+	    connect(ends[0], (struct sockaddr *)&address, len))
+		return -1;
+	ends[1] = accept(listener, NULL, NULL);
+	close(listener);
+	return ends[1];
+}
+
+static void sockets_do_not_linger(void **state)
+{
+	struct vfu_region_access access = { .count = 4 };
+	struct linger linger = { .l_onoff = 1, .l_linger = 60 };
+	socklen_t len = sizeof(linger);
+	struct rig rig;
+	int ends[2];
+
+	rig_ready(&rig);
+	log_threshold = (enum log_level)0;
+	assert_true(tcp_pair(ends) >= 0);
+	assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, len), 0);
+	client_call_fds(&rig, VFU_REGION_READ, &access, sizeof(access), &ends[0], 1);
+	assert_int_equal(getsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+	assert_int_equal(linger.l_onoff, 0);
+	close(ends[0]);
+	close(ends[1]);
+	rig_stop(&rig);
+}
+
 static void counts(void **state)
 {
 	struct vfu_stats stats;
@@ -290,6 +357,8 @@ int main(void)
 		cmocka_unit_test(refuses_other_descriptors),
 		cmocka_unit_test(second_client_is_turned_away),
 		cmocka_unit_test(restarted_client_is_welcome),
+		cmocka_unit_test(no_descriptors_left),
+		cmocka_unit_test(sockets_do_not_linger),
 		cmocka_unit_test(counts),
 	};
 
