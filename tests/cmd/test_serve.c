@@ -395,7 +395,8 @@ static void monitors_are_shown_and_changed(void **state)
 	assert_true(json_is_true(json_object_get(monitor, "plugged")));
 	json_decref(tree);
 	assert_int_equal(run("display one --head 2 --plug", text, sizeof(text)), 1);
-	assert_int_equal(run("display one --mode 4000x4000", text, sizeof(text)), 1);
+	assert_int_equal(run("display one --mode 3840x2160", text, sizeof(text)), 1);
+	assert_int_equal(run("display one --mode 4000x4000", text, sizeof(text)), 2);
 	assert_int_equal(run("display one --mode big", text, sizeof(text)), 2);
 	assert_int_equal(run("display one --plug --unplug", text, sizeof(text)), 2);
 	/* No driver has turned the pipe on. */
