@@ -116,15 +116,19 @@ static void smallest(void **state)
 /* What is written to the region is in the file, and stays when the device goes. */
 static void backing_file(void **state)
 {
-	static const char path[] = "/tmp/mediant-plain-backing";
-	static const char json[] = REGION("\"index\":0,\"size\":8192,\"mmap\":true,"
-					  "\"file\":\"/tmp/mediant-plain-backing\","
-					  "\"file_offset\":4096");
+	char folder[] = "/tmp/mediant-plain-XXXXXX";
+	char path[64];
+	char json[256];
 	struct vfio_device *device;
 	struct stat st;
 	char got[8];
 
-	unlink(path);
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/backing", folder);
+	snprintf(json, sizeof(json),
+		 REGION("\"index\":0,\"size\":8192,\"mmap\":true,"
+			"\"file\":\"%s\",\"file_offset\":4096"),
+		 path);
 	assert_int_equal(make(json, &device), 0);
 	assert_int_equal(vfio_device_write(device, 0, 100, "kept", 4), 0);
 	vfio_device_reset(device);
@@ -142,7 +146,8 @@ static void backing_file(void **state)
 	assert_memory_equal(got, "\0\0\0\0", 4);
 	assert_int_equal(vfio_device_write(device, 0, 5000, "gone", 4), 0);
 	vfio_device_destroy(device);
-	unlink(path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 /* As long a copy as there can be, of memory without messages: reset ends it where it is. */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -21,6 +23,28 @@ static void client_changed(void *opaque, bool now)
 	(void)opaque;
 	changes++;
 	connected = now;
+}
+
+/* A folder of the test's own: a fixed name in /tmp is anyone's. */
+static char folder[] = "/tmp/mediant-server-XXXXXX";
+
+static int make_folder(void **state)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	return rmdir(folder);
+}
+
+/* @name in that folder; the text stays until the next call. */
+static const char *path_of(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
 }
 
 /* Another server on the device of @rig, which is stopped by the caller. */
@@ -83,14 +107,13 @@ static void live_socket_is_not_taken(void **state)
 
 static void dead_socket_is_replaced(void **state)
 {
-	static const char path[] = "/tmp/mediant-wire-dead.sock";
+	const char *path = path_of("dead.sock");
 	struct sockaddr_un address = address_of(path);
 	struct vfu_server *server = NULL;
 	struct rig rig;
 	int fd;
 
 	rig_start(&rig, rig_device_json);
-	unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	close(fd);
@@ -110,7 +133,7 @@ static void dead_socket_is_replaced(void **state)
 
 static void other_files_are_left_alone(void **state)
 {
-	static const char path[] = "/tmp/mediant-wire-file";
+	const char *path = path_of("file");
 	struct vfu_server *server = NULL;
 	struct rig rig;
 
@@ -119,7 +142,7 @@ static void other_files_are_left_alone(void **state)
 	assert_int_equal(second_server(&rig, path, -1, &server), -EEXIST);
 	assert_int_equal(access(path, F_OK), 0);
 	unlink(path);
-	assert_int_equal(second_server(&rig, "/tmp/no/such/folder/s", -1, &server), -ENOENT);
+	assert_int_equal(second_server(&rig, path_of("no/such/folder"), -1, &server), -ENOENT);
 	assert_int_equal(second_server(&rig, "", -1, &server), -ENAMETOOLONG);
 	char longest[200];
 	memset(longest, 'x', sizeof(longest) - 1);
@@ -130,13 +153,12 @@ static void other_files_are_left_alone(void **state)
 
 static void replaced_file_is_not_removed(void **state)
 {
-	static const char path[] = "/tmp/mediant-wire-replaced.sock";
+	const char *path = path_of("replaced.sock");
 	struct sockaddr_un address = address_of(path);
 	struct vfu_server *server = NULL;
 	struct rig rig;
 
 	rig_start(&rig, rig_device_json);
-	unlink(path);
 	assert_int_equal(second_server(&rig, path, -1, &server), 0);
 	unlink(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -169,14 +191,13 @@ static void takes_over_a_connected_socket(void **state)
 
 static void takes_over_a_listening_socket(void **state)
 {
-	static const char path[] = "/tmp/mediant-wire-listening.sock";
+	const char *path = path_of("listening.sock");
 	struct sockaddr_un address = address_of(path);
 	struct vfu_server *server = NULL;
 	struct rig rig;
 	char own_path[64];
 
 	rig_start(&rig, rig_device_json);
-	unlink(path);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(fd, 1), 0);
@@ -362,5 +383,5 @@ int main(void)
 		cmocka_unit_test(counts),
 	};
 
-	return cmocka_run_group_tests_name("the server", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("the server", tests, make_folder, remove_folder);
 }
