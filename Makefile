@@ -1,9 +1,14 @@
 # The front door: everything is done by scripts and Meson, this file only names the jobs.
 #
 #   make            build
-#   make demo       set up, build, boot a Debian guest on a vGPU, leave pictures in out/demo/
-#   make check      set up, build, run every test (make quick: without the real guest)
+#   make demo       set up, build, boot a Debian guest on a vGPU, leave a picture in out/demo/
+#                   (make demo STAY=1: keep it running until Ctrl-C)
+#   make check      set up, build, run every test
+#   make quick      the same without the real guest
 #   make bench      measure, append to out/bench.jsonl
+#   make setup      install the Debian packages all of these need
+#   make install    install what make built
+#   make clean      remove the build folders
 BUILD ?= build
 
 .PHONY: all build demo check quick bench setup clean install help
@@ -11,7 +16,7 @@ BUILD ?= build
 all: build
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile
+	@sed -n 's/^# \{0,1\}//p; /^BUILD/q' Makefile
 
 setup:
 	@scripts/setup.sh all
@@ -21,14 +26,18 @@ build:
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	@ninja -C $(BUILD)
 
-demo: build
-	@scripts/setup.sh guest
+# The packages of all of a job at once, before the first of them is needed.
+demo:
+	@scripts/setup.sh build guest
+	@$(MAKE) --no-print-directory build
 	@scripts/demo.sh
 
 check:
+	@scripts/setup.sh check guest
 	@scripts/check.sh
 
 quick:
+	@scripts/setup.sh check
 	@scripts/check.sh --quick
 
 bench: build

@@ -5,14 +5,15 @@
 # It owns the list of packages.  Looks first (no root, no network), installs only what is missing,
 # through apt-get, as root or with sudo; where it may do neither it prints the line to ask for.
 #
-#   scripts/setup.sh build    compiler, libraries, test and check tools
+#   scripts/setup.sh build    compiler and libraries, those of the tests as well
+#   scripts/setup.sh check    these, and what else the checks run: clang with its tools
 #   scripts/setup.sh guest    what makes the Debian guest and fetches QEMU
-#   scripts/setup.sh all      both (the default)
+#   scripts/setup.sh all      everything (the default); several groups may be named
 set -eu
 
 BUILD="build-essential meson ninja-build pkg-config python3 git
-	libjansson-dev libpng-dev libvncserver-dev libseccomp-dev libcap-ng-dev libcmocka-dev
-	clang clang-format clang-tidy edid-decode"
+	libjansson-dev libpng-dev libvncserver-dev libseccomp-dev libcap-ng-dev libcmocka-dev"
+CHECK="clang clang-format clang-tidy edid-decode"
 GUEST="python3 mmdebstrap squashfs-tools debian-archive-keyring util-linux mount uidmap ca-certificates"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -34,7 +35,7 @@ with_fuzzer() {
 missing() {
 	for package; do
 		installed "$package" || echo "$package"
-	done
+	done | awk '!seen[$0]++'
 }
 
 as_root() {
@@ -56,25 +57,33 @@ known() {
 	done
 }
 
+fetch_and_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
+		install --no-install-recommends "$@" >&2
+}
+
 install_packages() {
 	can_be_root || {
-		say "error: these packages are missing, and this user may not install them"
+		say "error: packages are missing, and this user may not install them"
 		say "  ask an administrator for:  apt-get install --no-install-recommends $*"
+		# shellcheck disable=SC2005,SC2046
+		every=$(echo $(missing $(packages_of all)))
+		[ "$every" = "$*" ] || say "  or, for all that make can do:  apt-get install" \
+			"--no-install-recommends $every"
 		exit 1
 	}
 	known "$@" || {
 		say "setup: fetching the package lists ..."
-		as_root apt-get -q update >&2
+		as_root apt-get -qq update >&2
 	}
 	say "setup: installing $* ..."
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@" >&2 || {
+	fetch_and_install "$@" || {
 		say "setup: trying once more with fresh package lists ..."
-		as_root apt-get -q update >&2
-		as_root env DEBIAN_FRONTEND=noninteractive \
-			apt-get -q -y install --no-install-recommends "$@" >&2
+		as_root apt-get -qq update >&2
+		fetch_and_install "$@"
 	} || {
 		say "error: apt-get could not install: $*"
-		say "  see its words above; mend that, then run scripts/setup.sh $group again"
+		say "  see its words above; mend that, then run scripts/setup.sh $groups again"
 		exit 1
 	}
 }
@@ -85,18 +94,28 @@ ensure() {
 	[ $# = 0 ] || install_packages "$@"
 }
 
-group=${1:-all}
-case $group in
-build | guest | all) ;;
-*) say "usage: scripts/setup.sh [build | guest | all]"; exit 2 ;;
-esac
+# packages_of GROUP...
+packages_of() {
+	for group; do
+		case $group in
+		build) echo "$BUILD" ;;
+		check) echo "$BUILD $CHECK $(with_fuzzer)" ;;
+		guest) echo "$GUEST" ;;
+		all) packages_of check guest ;;
+		esac
+	done
+}
+
+groups=${*:-all}
+for group in $groups; do
+	case $group in
+	build | check | guest | all) ;;
+	*) say "usage: scripts/setup.sh [build | check | guest | all]..."; exit 2 ;;
+	esac
+done
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
 	say "error: this is no Debian: install by hand what scripts/setup.sh lists"
 	exit 1
 }
-# shellcheck disable=SC2086
-case $group in
-build) ensure $BUILD; ensure $(with_fuzzer) ;;
-guest) ensure $GUEST ;;
-all) ensure $BUILD $GUEST; ensure $(with_fuzzer) ;;
-esac
+# shellcheck disable=SC2046,SC2086
+ensure $(packages_of $groups)
