@@ -138,6 +138,7 @@ int option_port(const char *text, struct vgpu_port_config *port)
 	struct vgpu_port_config p = { .plugged = true,
 				      .width = DEFAULT_WIDTH,
 				      .height = DEFAULT_HEIGHT };
+	bool has_mode = false;
 
 	if (!strcmp(text, "none")) {
 		*port = (struct vgpu_port_config){ .kind = VGPU_PORT_NONE };
@@ -153,10 +154,14 @@ int option_port(const char *text, struct vgpu_port_config *port)
 		size_t len = strcspn(++text, ":");
 		int err = 0;
 
-		if (len == 3 && !strncmp(text, "off", 3))
+		/* The mode, then "off": each once at most. */
+		if (len == 3 && !strncmp(text, "off", 3) && p.plugged)
 			p.plugged = false;
-		else
+		else if (p.plugged && !has_mode)
 			err = parse_port_mode(text, len, &p);
+		else
+			err = -EINVAL;
+		has_mode = true;
 		if (err)
 			return err;
 		text += len;

@@ -103,10 +103,19 @@ static void ports(void **state)
 
 static void ports_refused(void **state)
 {
-	static const char *const texts[] = { "",	"vga",	   "hdmi1024x768",
-					     "hdmi:",	"hdmi:::", "none:off",
-					     "dp:1024", "hdmi:on", "hdmi:1024x768x32",
-					     "HDMI" };
+	static const char *const texts[] = { "",
+					     "vga",
+					     "hdmi1024x768",
+					     "hdmi:",
+					     "hdmi:::",
+					     "none:off",
+					     "dp:1024",
+					     "hdmi:on",
+					     "hdmi:1024x768x32",
+					     "HDMI",
+					     "hdmi:1024x768:off:off",
+					     "dp:off:off",
+					     "dp:800x600:1024x768" };
 	struct vgpu_port_config port = { .kind = VGPU_PORT_DP };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
