@@ -54,6 +54,7 @@ format
 run step "layers: self-test" --quiet -- scripts/check-layers.py --self-test
 run step "layers" -- scripts/check-layers.py
 run step "test-runner: self-test" --quiet -- python3 tests/scripts/test_runner.py
+run step "guest runner: self-test" --quiet -- python3 tests/scripts/test_guest_run.py
 
 sanitizers="-Db_lundef=false -Ddebug_checks=true"
 if build "gcc" build; then
