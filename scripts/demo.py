@@ -4,7 +4,8 @@
 
 It owns out/demo/: screen.png (what the guest's i915 draws), guest.log (the guest's whole kernel
 log), summary.json (what it cost).  It stands on the harness of the real-guest tests, tells each
-step, is bounded in time, and ends by itself unless told to stay.
+step, is bounded in time, and ends by itself unless told to stay.  Ended from outside (Ctrl-C, a
+SIGTERM, a closed terminal) it leaves neither a process nor a scratch folder.
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +32,9 @@ OUT = ROOT / "out" / "demo"
 MODE = "1024x768"
 IDLE_SECONDS = 60
 SUBMISSIONS = 100
+# Typed on the guest's console before the picture; what they print fits the screen.
+TYPED = ["clear", "uname -srvm", "lspci -k -s 00:02.0", "ls /dev/dri",
+         "dmesg -t | grep i915 | grep -vi firmware"]
 
 
 def say(text):
@@ -94,6 +99,9 @@ class Demo:
         return console.rows_lit(self.vgpu.screenshot(), rows) == console.rows_written(rows)
 
     def picture(self):
+        install_inside(self.vm)
+        self.vm.python("typist.py", *TYPED, timeout=120)
+        wait_for("what was typed in the picture", 60, self.drawn, 0.5)
         mediant("screenshot", "demo", str(OUT / "screen.png"))
         say(f"the screen is in {OUT.relative_to(ROOT)}/screen.png")
 
@@ -101,10 +109,11 @@ class Demo:
         log = self.vm.dmesg()
         (OUT / "guest.log").write_text(log)
         found = kernlog.complaints(log)
+        fine = "nothing but the missing optional firmware" if "irmware" in log else "nothing"
         self.summary["driver"] = {"vgpu_detected": kernlog.DETECTED in log,
                                   "complaints": [line for line, _ in found]}
         say(f"the kernel's log is in {OUT.relative_to(ROOT)}/guest.log; i915 and drm complain of "
-            + (f"{len(found)} things:\n{kernlog.explain(found)}" if found else "nothing"))
+            + (f"{len(found)} things:\n{kernlog.explain(found)}" if found else fine))
 
     def measure_idle(self):
         say(f"leaving the guest alone for {IDLE_SECONDS} s, counting traps ...")
@@ -114,7 +123,6 @@ class Demo:
 
     def measure_submission(self):
         say(f"submitting {SUBMISSIONS} batches from a program in the guest ...")
-        install_inside(self.vm)
         looks = []
         for count in (1, 1 + SUBMISSIONS, 1):		# the program's own start-up is taken out
             before = costs(self.vgpu.stat())
@@ -169,15 +177,32 @@ class Demo:
                 shutil.copy(owner.dir / name, OUT / name)
 
 
+def end_by_signals():
+    """Makes SIGTERM and SIGHUP what Ctrl-C is; what our starter ignores (nohup) stays ignored.
+    The first one counts: those that follow (make passes on what its process group got as well)
+    must not interrupt the cleaning up."""
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+               if signal.getsignal(number) != signal.SIG_IGN]
+
+    def interrupt(*_):
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+    for number in numbers:
+        signal.signal(number, interrupt)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Boots a Debian guest on a vGPU.")
     parser.add_argument("--stay", action="store_true", default=os.environ.get("STAY") == "1",
                         help="keep it running until Ctrl-C (also STAY=1)")
     options = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    host.scratch(private=False)
-    demo = Demo()
+    demo = None
     try:
+        end_by_signals()
+        host.scratch(private=False)
+        demo = Demo()
         demo.boot()
         demo.picture()
         demo.log()
@@ -187,7 +212,8 @@ def main():
         if options.stay:
             demo.stay()
     except (host.Failure, TimeoutError, OSError) as error:
-        demo.keep_words()
+        if demo:
+            demo.keep_words()
         say(f"failed: {error}")
         say(f"what the programs said is in {OUT.relative_to(ROOT)}/*.log")
         return 1
@@ -195,7 +221,8 @@ def main():
         say("interrupted")
         return 130
     finally:
-        demo.stop()
+        if demo:
+            demo.stop()
         shutil.rmtree(host.scratch(), ignore_errors=True)
     say("done")
     return 0

@@ -8,8 +8,9 @@ process" arrives within PROBE_SECONDS.  The answer is kept in the cache folder u
 boot id, as one line: "kvm" or "tcg REASON".  `mediant run` asks in the same way and shares the file.
 """
 import os
+import pathlib
+import tempfile
 import time
-
 
 from . import host
 from .proc import Process
@@ -29,10 +30,9 @@ def _boot_id():
         return file.read().strip()
 
 
-def _probe():
-    """Boots the kernel under KVM; (kind, why)."""
+def _probe(log):
+    """Boots the kernel under KVM, its words to log; (kind, why)."""
     image = host.image()
-    log = host.scratch() / "kvm-probe.log"
     argv = [host.qemu(), "-nodefaults", "-no-user-config", "-machine", "q35", "-m", "512M",
             *arguments("kvm"), "-kernel", str(image / "vmlinuz"),
             "-initrd", str(image / "initrd"), "-append", "console=ttyS0 panic=-1", "-no-reboot",
@@ -64,7 +64,8 @@ def choose():
     answer = host.cache() / f"accel-{_boot_id()}"
     if not answer.exists():
         host.note(f"accel: trying whether KVM runs a stock kernel (up to {PROBE_SECONDS} s) ...")
-        kind, why = _probe()
+        with tempfile.TemporaryDirectory(prefix="mediant-probe-") as folder:
+            kind, why = _probe(pathlib.Path(folder) / "kvm-probe.log")
         answer.parent.mkdir(parents=True, exist_ok=True)
         fresh = answer.with_suffix(f".{os.getpid()}")
         fresh.write_text(f"{kind} {why}\n")
