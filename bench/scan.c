@@ -304,7 +304,7 @@ static void measure_cache(FILE *jsonl, const uint32_t *stream, double commands)
 				    .limit = { "memcpy", best[WAY_COPY] },
 			    });
 	printf("%-32s %.1f dwords and %.2f ns a command; hash-chain walk %.2f GB/s\n", "",
-	       CACHE_BYTES / 4 / commands, CACHE_BYTES / commands / best[WAY_AUDIT],
+	       CACHE_BYTES / 4.0 / commands, CACHE_BYTES / commands / best[WAY_AUDIT],
 	       best[WAY_HASH]);
 }
 

@@ -326,7 +326,7 @@ static void sockets_do_not_linger(void **state)
 	struct linger linger = { .l_onoff = 1, .l_linger = 60 };
 	socklen_t len = sizeof(linger);
 	struct rig rig;
-	int ends[2];
+	int ends[2] = { -1, -1 };
 
 	rig_ready(&rig);
 	log_threshold = (enum log_level)0;
