@@ -25,7 +25,7 @@ esac
 
 # A first word of ours about the machine: without a compiler nothing below can run.
 echo "== packages"
-scripts/setup.sh build || {
+scripts/setup.sh check || {
 	echo
 	echo "0 passed, 1 failed, 0 skipped"
 	exit 1
