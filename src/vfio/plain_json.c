@@ -433,7 +433,10 @@ int plain_load(const char *path, struct plain_device *plain)
 	json_t *top = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 
 	if (!top) {
-		log_error("%s: line %d: %s", path, error.line, error.text);
+		if (error.line > 0)
+			log_error("%s: line %d: %s", path, error.line, error.text);
+		else
+			log_error("%s: %s", path, error.text);
 		return -EINVAL;
 	}
 	plain->config.region_count = VFIO_PCI_NUM_REGIONS;
