@@ -62,12 +62,14 @@ enum {
 /* ---- The guest ---------------------------------------------------------------------------------
  */
 
-#define GUEST                                                                                  \
-	__attribute__((section("guest"), noinline, no_stack_protector, no_sanitize("address"), \
-		       no_sanitize("thread"), no_sanitize("undefined")))
-#define INLINE                                                                                     \
-	static inline __attribute__((always_inline, no_sanitize("address"), no_sanitize("thread"), \
-				     no_sanitize("undefined")))
+/* A sanitizer's run time is not there in the guest. */
+#ifdef __clang__
+#define UNINSTRUMENTED no_sanitize("address", "thread", "undefined", "coverage")
+#else
+#define UNINSTRUMENTED no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")
+#endif
+#define GUEST  __attribute__((section("guest"), noinline, no_stack_protector, UNINSTRUMENTED))
+#define INLINE static inline __attribute__((always_inline, UNINSTRUMENTED))
 
 extern const char __start_guest[], __stop_guest[];
 

@@ -13,9 +13,14 @@
 #define CODE_AT	  0x10000u
 #define STACK_AT  0x7ff8u
 
-#define GUEST                                                                   \
-	__attribute__((section("rigguest"), noinline, no_stack_protector, used, \
-		       no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
+/* A sanitizer's run time is not there in the guest. */
+#ifdef __clang__
+#define UNINSTRUMENTED no_sanitize("address", "thread", "undefined", "coverage")
+#else
+#define UNINSTRUMENTED no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")
+#endif
+#define GUEST \
+	__attribute__((section("rigguest"), noinline, no_stack_protector, used, UNINSTRUMENTED))
 
 extern const char __start_rigguest[], __stop_rigguest[];
 
