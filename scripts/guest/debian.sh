@@ -12,19 +12,20 @@ DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 MEDIANT_CACHE=${MEDIANT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mediant}
 
 # debian_mirror: the mirror that the machine's own apt uses for Debian itself.  Fetched lists
-# know their origin; where nothing was fetched yet the sources' files are read; a machine that
-# is no Debian (or has only a cdrom) gets Debian's own front.
+# know their origin; where nothing was fetched yet the sources' files are read.
 debian_mirror() {
 	if [ -n "${MEDIANT_DEBIAN_MIRROR:-}" ]; then
 		echo "$MEDIANT_DEBIAN_MIRROR"
 		return
 	fi
-	{
+	found=$({
 		apt-get indextargets --format '$(REPO_URI)' \
 			'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null || :
 		debian_uris_in_sources
-		echo http://deb.debian.org/debian
-	} | sed -n 's,/*$,,; /^https\{0,1\}:/p' | head -n 1
+	} | sed -n 's,/*$,,; /^https\{0,1\}:/p' | head -n 1)
+	[ -n "$found" ] || die "apt on this machine names no Debian mirror" \
+		"name one: MEDIANT_DEBIAN_MIRROR=http://HOST/debian $0"
+	echo "$found"
 }
 
 # debian_uris_in_sources: what apt's own files name, in both of their styles.
