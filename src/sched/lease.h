@@ -64,7 +64,7 @@ void sched_lease_stats(struct sched_lease *lease, struct sched_lease_stats *stat
 bool sched_lease_acquire(struct sched_lease *lease);
 /* Gives up a slice that is over and waits for the next; as sched_lease_acquire(). */
 bool sched_lease_yield(struct sched_lease *lease);
-/* Nothing to do for now; true when the lane is still ours to spin on. */
+/* The lane ran dry; true when the lane is still ours to spin on. */
 bool sched_lease_release(struct sched_lease *lease);
 /* When the present slice ends: one load. */
 uint64_t sched_lease_slice_end_ns(const struct sched_lease *lease);
