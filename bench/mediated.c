@@ -85,14 +85,14 @@ static struct driver_context context;
 
 static void map_user(uint32_t at, unsigned int pages)
 {
-	gpa_t page = test_guest_alloc(&driver.g, pages);
+	gpa_t page = ram_alloc(driver.ram, pages);
 
 	for (unsigned int i = 0; i < pages; i++)
 		driver_ppgtt_map(&driver, at + i * PAGE_BYTES, gpa(page.v + i * PAGE_BYTES));
 	if (at == BATCH_AT)
-		memcpy(test_guest_at(&driver.g, page), batch, sizeof(batch));
+		memcpy(ram_at(driver.ram, page), batch, sizeof(batch));
 	else
-		memset(test_guest_at(&driver.g, page), 1, pages * PAGE_BYTES);
+		memset(ram_at(driver.ram, page), 1, pages * PAGE_BYTES);
 }
 
 static void mediated_init(void)

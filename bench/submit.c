@@ -50,7 +50,7 @@ static void spin(void)
 static bool read_csb(struct driver *d)
 {
 	struct driver_engine *e = &d->engines[GPU_RCS];
-	const uint8_t *page = test_guest_at(&d->g, e->hwsp);
+	const uint8_t *page = ram_at(d->ram, e->hwsp);
 	bool complete = false;
 
 	while (e->csb_read != __atomic_load_n((const uint32_t *)(page + 0x7c), __ATOMIC_ACQUIRE)) {
@@ -80,7 +80,7 @@ static unsigned int await_message(struct driver *d, unsigned int handled)
 	uint64_t end = clock_now_ns() + LIMIT_NS;
 	unsigned int messages;
 
-	while ((messages = atomic_load(&d->messages)) == handled) {
+	while ((messages = driver_messages(d)) == handled) {
 		spin();
 		if (clock_now_ns() > end)
 			bench_die("no interrupt came");

@@ -2,6 +2,7 @@
 /* The tests' driver; the order of its register accesses is i915's. */
 #include "driver.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,79 +10,77 @@
 #include "vgpu/context.h"
 #include "vgpu_regs_gen.h"
 
-#define GUEST_BYTES (32u << 20)
-#define FIRST_GMA   0x10000000u
-#define WAIT_NS	    (10 * NSEC_PER_SEC)
+#define FIRST_GMA 0x10000000u
+#define WAIT_NS	  (10 * NSEC_PER_SEC)
 
 #define PTE_PRESENT 1u
 #define PTE_RW	    2u
 
-static void nap(void)
+void driver_idle(struct driver *d)
 {
 	struct timespec ts = { .tv_nsec = 20000 };
 
+	if (driver_transport.idle)
+		driver_transport.idle(d);
 	nanosleep(&ts, NULL);
 }
 
 /* ---- Life ---- */
 
-static void host_interrupt(void *opaque)
-{
-	struct driver *d = opaque;
-
-	atomic_fetch_add(&d->messages, 1);
-}
-
-static void host_display_timer(void *opaque, uint64_t when_ns)
-{
-}
-
-static const struct vgpu_host_ops host_ops = {
-	.interrupt = host_interrupt,
-	.display_timer = host_display_timer,
-};
-
 void driver_open(struct driver *d, bool render_only)
 {
-	struct vgpu_config config = {
-		.name = "test",
-		.type = vgpu_type_find("i915-GVTg_V5_4"),
-		.render_only = render_only,
-		.host = &host_ops,
-		.opaque = d,
-	};
-
 	memset(d, 0, sizeof(*d));
-	assert_int_equal(test_guest_init(&d->g, GUEST_BYTES), 0);
-	assert_int_equal(sched_lane_create("lane", &d->lane), 0);
-	d->gpu = gpu_soft_create();
-	assert_non_null(d->gpu);
-	config.guest = &d->g.guest;
-	config.gpu = d->gpu;
-	config.lane = d->lane;
-	assert_int_equal(vgpu_create(&config, &d->v), 0);
+	driver_transport.open(d, render_only);
 	d->next_gma = FIRST_GMA;
 }
 
 void driver_close(struct driver *d)
 {
-	vgpu_destroy(d->v);
-	sched_lane_destroy(d->lane);
-	gpu_destroy(d->gpu);
-	test_guest_fini(&d->g);
+	driver_transport.close(d);
+}
+
+void driver_reset(struct driver *d)
+{
+	driver_transport.reset(d);
 }
 
 uint32_t driver_read(struct driver *d, uint32_t offset)
 {
 	uint32_t value;
 
-	vgpu_bar0_read(d->v, offset, &value, sizeof(value));
+	driver_transport.bar_read(d, 0, offset, &value, sizeof(value));
 	return value;
 }
 
 void driver_write(struct driver *d, uint32_t offset, uint32_t value)
 {
-	vgpu_bar0_write(d->v, offset, &value, sizeof(value));
+	driver_transport.bar_write(d, 0, offset, &value, sizeof(value));
+}
+
+void driver_bar_read(struct driver *d, unsigned int bar, uint64_t offset, void *buf, size_t len)
+{
+	driver_transport.bar_read(d, bar, offset, buf, len);
+}
+
+void driver_bar_write(struct driver *d, unsigned int bar, uint64_t offset, const void *buf,
+		      size_t len)
+{
+	driver_transport.bar_write(d, bar, offset, buf, len);
+}
+
+uint8_t driver_config_read(struct driver *d, uint16_t offset)
+{
+	return driver_transport.config_read(d, offset);
+}
+
+unsigned int driver_messages(struct driver *d)
+{
+	return driver_transport.messages(d);
+}
+
+void driver_change_map(struct driver *d)
+{
+	driver_transport.change_map(d);
 }
 
 void driver_start_engine(struct driver *d, enum gpu_engine engine)
@@ -89,7 +88,7 @@ void driver_start_engine(struct driver *d, enum gpu_engine engine)
 	uint32_t base = gpu_engine_base(engine);
 	struct driver_engine *e = &d->engines[engine];
 
-	test_guest_write32(&d->g, gpa(e->hwsp.v + 0x7c), 5);
+	ram_write32(d->ram, gpa(e->hwsp.v + 0x7c), 5);
 	e->csb_read = 5;
 	driver_write(d, REG_RING_HWSTAM(base), UINT32_MAX);
 	driver_write(d, REG_RING_MODE_GEN7(base), 0x80008000);
@@ -115,11 +114,11 @@ static void enable_interrupts(struct driver *d)
 
 void driver_start(struct driver *d)
 {
-	d->pml4 = test_guest_alloc(&d->g, 1);
-	d->seqno = test_guest_alloc(&d->g, 1);
+	d->pml4 = ram_alloc(d->ram, 1);
+	d->seqno = ram_alloc(d->ram, 1);
 	d->seqno_gma = driver_map(d, d->seqno, 1);
 	for_each_engine(engine) {
-		d->engines[engine].hwsp = test_guest_alloc(&d->g, 1);
+		d->engines[engine].hwsp = ram_alloc(d->ram, 1);
 		d->engines[engine].hwsp_gma = driver_map(d, d->engines[engine].hwsp, 1);
 		driver_start_engine(d, engine);
 	}
@@ -128,6 +127,11 @@ void driver_start(struct driver *d)
 
 /* ---- Memory ---- */
 
+void driver_gtt_write(struct driver *d, uint64_t index, uint64_t pte)
+{
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + index * 8, &pte, sizeof(pte));
+}
+
 gma_t driver_map(struct driver *d, gpa_t at, unsigned int pages)
 {
 	gma_t start = gma(d->next_gma);
@@ -135,7 +139,7 @@ gma_t driver_map(struct driver *d, gpa_t at, unsigned int pages)
 	for (unsigned int i = 0; i < pages; i++) {
 		uint64_t pte = (at.v + i * PAGE_BYTES) | PTE_PRESENT;
 
-		vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + (d->next_gma >> PAGE_SHIFT) * 8, &pte, 8);
+		driver_gtt_write(d, d->next_gma >> PAGE_SHIFT, pte);
 		d->next_gma += PAGE_BYTES;
 	}
 	driver_write(d, REG_GFX_FLSH_CNTL_GEN6, 1);
@@ -144,10 +148,10 @@ gma_t driver_map(struct driver *d, gpa_t at, unsigned int pages)
 
 static gpa_t next_table(struct driver *d, gpa_t table, unsigned int index)
 {
-	uint64_t *entry = (uint64_t *)test_guest_at(&d->g, table) + index;
+	uint64_t *entry = (uint64_t *)ram_at(d->ram, table) + index;
 
 	if (!(*entry & PTE_PRESENT))
-		*entry = test_guest_alloc(&d->g, 1).v | PTE_PRESENT | PTE_RW;
+		*entry = ram_alloc(d->ram, 1).v | PTE_PRESENT | PTE_RW;
 	return gpa(*entry & ~0xfffull);
 }
 
@@ -157,8 +161,7 @@ void driver_ppgtt_map(struct driver *d, uint64_t at, gpa_t page)
 
 	for (unsigned int shift = 39; shift > 12; shift -= 9)
 		table = next_table(d, table, (at >> shift) & 511);
-	test_guest_write64(&d->g, gpa(table.v + ((at >> 12) & 511) * 8),
-			   page.v | PTE_PRESENT | PTE_RW);
+	ram_write64(d->ram, gpa(table.v + ((at >> 12) & 511) * 8), page.v | PTE_PRESENT | PTE_RW);
 }
 
 /* ---- Contexts ---- */
@@ -170,13 +173,13 @@ static gpa_t state_page(struct driver_context *ctx)
 
 uint32_t driver_context_get(struct driver *d, struct driver_context *ctx, unsigned int dword)
 {
-	return test_guest_read32(&d->g, gpa(state_page(ctx).v + dword * 4));
+	return ram_read32(d->ram, gpa(state_page(ctx).v + dword * 4));
 }
 
 void driver_context_set(struct driver *d, struct driver_context *ctx, unsigned int dword,
 			uint32_t value)
 {
-	test_guest_write32(&d->g, gpa(state_page(ctx).v + dword * 4), value);
+	ram_write32(d->ram, gpa(state_page(ctx).v + dword * 4), value);
 }
 
 /* A block of LRI at @dword: the registers, then their values, which are left alone. */
@@ -210,9 +213,9 @@ void driver_context_init(struct driver *d, struct driver_context *ctx, enum gpu_
 	memset(ctx, 0, sizeof(*ctx));
 	ctx->engine = engine;
 	ctx->id = id;
-	ctx->image = test_guest_alloc(&d->g, 2);
+	ctx->image = ram_alloc(d->ram, 2);
 	ctx->image_gma = driver_map(d, ctx->image, 2);
-	ctx->ring = test_guest_alloc(&d->g, 1);
+	ctx->ring = ram_alloc(d->ram, 1);
 	ctx->ring_gma = driver_map(d, ctx->ring, 1);
 	ctx->desc = (uint64_t)id << 32 | ctx->image_gma.v | 3u << 3 | CTX_DESC_VALID;
 	lay_registers(d, ctx);
@@ -227,7 +230,7 @@ void driver_context_init(struct driver *d, struct driver_context *ctx, enum gpu_
 void driver_emit(struct driver *d, struct driver_context *ctx, const uint32_t *dw, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		test_guest_write32(&d->g, gpa(ctx->ring.v + ctx->tail), dw[i]);
+		ram_write32(d->ram, gpa(ctx->ring.v + ctx->tail), dw[i]);
 		ctx->tail = (ctx->tail + 4) % DRIVER_RING_BYTES;
 	}
 }
@@ -266,7 +269,7 @@ void driver_submit(struct driver *d, struct driver_context *first, struct driver
 
 uint32_t driver_result(struct driver *d, unsigned int slot)
 {
-	return test_guest_read32(&d->g, gpa(d->seqno.v + 4 * slot));
+	return ram_read32(d->ram, gpa(d->seqno.v + 4 * slot));
 }
 
 void driver_wait_result(struct driver *d, unsigned int slot, uint32_t value)
@@ -274,13 +277,13 @@ void driver_wait_result(struct driver *d, unsigned int slot, uint32_t value)
 	uint64_t end = clock_now_ns() + WAIT_NS;
 
 	while (driver_result(d, slot) != value && clock_now_ns() < end)
-		nap();
+		driver_idle(d);
 	assert_int_equal(driver_result(d, slot), value);
 }
 
 static unsigned int csb_written(struct driver *d, struct driver_engine *e)
 {
-	return test_guest_read32(&d->g, gpa(e->hwsp.v + 0x7c));
+	return ram_read32(d->ram, gpa(e->hwsp.v + 0x7c));
 }
 
 uint64_t driver_wait_event(struct driver *d, enum gpu_engine engine)
@@ -290,10 +293,10 @@ uint64_t driver_wait_event(struct driver *d, enum gpu_engine engine)
 	uint64_t *entry;
 
 	while (csb_written(d, e) == e->csb_read && clock_now_ns() < end)
-		nap();
+		driver_idle(d);
 	assert_int_not_equal(csb_written(d, e), e->csb_read);
 	e->csb_read = (e->csb_read + 1) % 6;
-	entry = test_guest_at(&d->g, gpa(e->hwsp.v + 0x40 + 8 * e->csb_read));
+	entry = ram_at(d->ram, gpa(e->hwsp.v + 0x40 + 8 * e->csb_read));
 	return __atomic_load_n(entry, __ATOMIC_RELAXED);
 }
 
@@ -307,9 +310,10 @@ void driver_expect_event(struct driver *d, enum gpu_engine engine, uint32_t stat
 
 bool driver_quiet(struct driver *d, enum gpu_engine engine)
 {
-	struct timespec ts = { .tv_nsec = 10000000 };
+	uint64_t end = clock_now_ns() + 10 * NSEC_PER_MSEC;
 
-	nanosleep(&ts, NULL);
+	while (clock_now_ns() < end)
+		driver_idle(d);
 	return csb_written(d, &d->engines[engine]) == d->engines[engine].csb_read;
 }
 
@@ -317,9 +321,9 @@ void driver_wait_messages(struct driver *d, unsigned int count)
 {
 	uint64_t end = clock_now_ns() + WAIT_NS;
 
-	while (atomic_load(&d->messages) < count && clock_now_ns() < end)
-		nap();
-	assert_true(atomic_load(&d->messages) >= count);
+	while (driver_messages(d) < count && clock_now_ns() < end)
+		driver_idle(d);
+	assert_true(driver_messages(d) >= count);
 }
 
 uint32_t driver_handle_irq(struct driver *d, enum gpu_engine engine)
@@ -348,4 +352,13 @@ void driver_reset_engine(struct driver *d, enum gpu_engine engine)
 	assert_int_equal(driver_read(d, REG_GEN6_GDRST), 0);
 	driver_write(d, REG_RING_RESET_CTL(base), 0x00010000);
 	driver_start_engine(d, engine);
+}
+
+bool driver_missing(void)
+{
+	const char *why = driver_transport.missing ? driver_transport.missing() : NULL;
+
+	if (why)
+		printf("skipped: %s\n", why);
+	return why;
 }

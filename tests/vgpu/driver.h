@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A small driver that programs a vGPU as i915 does: GGTT, status pages, context images, rings,
- * ELSP, and reads the status buffer.  One thread.
+ * ELSP, and reads the status buffer.  It reaches the vGPU by the transport its program is linked
+ * with.  One thread, but for the accesses to the device.
  */
 #ifndef TESTS_VGPU_DRIVER_H
 #define TESTS_VGPU_DRIVER_H
@@ -13,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "test_guest.h"
+#include "ram.h"
+#include "transport.h"
 #include "vgpu/vgpu.h"
 
 #define DRIVER_RING_BYTES 4096u
@@ -59,11 +61,9 @@ struct driver_context {
 };
 
 struct driver {
-	struct test_guest g;
-	struct gpu *gpu;
-	struct sched_lane *lane;
+	struct ram *ram; /* these three are the transport's */
 	struct vgpu *v;
-	_Atomic unsigned int messages; /* interrupts that reached the host */
+	void *link;
 	uint64_t next_gma;
 	gpa_t pml4;
 	gpa_t seqno; /* a page of results */
@@ -71,9 +71,19 @@ struct driver {
 	struct driver_engine engines[GPU_ENGINES];
 };
 
+/*
+ * What main() returns: the group's failures, or the exit status that means skipped, with the reason
+ * on stdout.
+ */
+#define driver_run(name, tests) \
+	(driver_missing() ? 77 : cmocka_run_group_tests_name(name, tests, NULL, NULL))
+bool driver_missing(void);
+
 /* The vGPU without its setting up. */
 void driver_open(struct driver *d, bool render_only);
 void driver_close(struct driver *d);
+/* Of the function, with the driver's settings lost. */
+void driver_reset(struct driver *d);
 /* Interrupts on, status pages, execlists. */
 void driver_start(struct driver *d);
 void driver_start_engine(struct driver *d, enum gpu_engine engine);
@@ -81,6 +91,16 @@ void driver_start_engine(struct driver *d, enum gpu_engine engine);
 uint32_t driver_read(struct driver *d, uint32_t offset);
 void driver_write(struct driver *d, uint32_t offset, uint32_t value);
 
+void driver_bar_read(struct driver *d, unsigned int bar, uint64_t offset, void *buf, size_t len);
+void driver_bar_write(struct driver *d, unsigned int bar, uint64_t offset, const void *buf,
+		      size_t len);
+uint8_t driver_config_read(struct driver *d, uint16_t offset);
+/* Interrupt messages so far. */
+unsigned int driver_messages(struct driver *d);
+/* The VMM changes the memory map, all that is in use stays. */
+void driver_change_map(struct driver *d);
+
+void driver_gtt_write(struct driver *d, uint64_t index, uint64_t pte);
 /* Pages of memory, mapped at the next graphics address. */
 gma_t driver_map(struct driver *d, gpa_t at, unsigned int pages);
 /* One page of the per-process space of every context. */
@@ -101,6 +121,8 @@ void driver_submit(struct driver *d, struct driver_context *first, struct driver
 		   uint32_t flags);
 void driver_elsp(struct driver *d, enum gpu_engine engine, uint64_t desc0, uint64_t desc1);
 
+/* A moment of waiting. */
+void driver_idle(struct driver *d);
 uint32_t driver_result(struct driver *d, unsigned int slot);
 void driver_wait_result(struct driver *d, unsigned int slot, uint32_t value);
 /* The next entry of the status buffer; fails the test when none comes within seconds. */

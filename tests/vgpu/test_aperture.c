@@ -28,7 +28,7 @@ static uint64_t entry_at(struct driver *d, uint32_t index)
 {
 	uint64_t value;
 
-	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET + 8 * index, &value, 8);
+	driver_bar_read(d, 0, VGPU_GTT_OFFSET + 8 * index, &value, 8);
 	return value;
 }
 
@@ -41,39 +41,39 @@ static void entries_in_every_width(void **state)
 	uint8_t byte = 0x99;
 
 	assert_true(entry_at(d, 7) == 0);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + 56, &value, 8);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + 56, &value, 8);
 	assert_true(entry_at(d, 7) == value);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + 60, &half, 4);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + 60, &half, 4);
 	assert_true(entry_at(d, 7) == 0xaabbccdd55667788ull);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + 56, &half, 4);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + 56, &half, 4);
 	assert_true(entry_at(d, 7) == 0xaabbccddaabbccddull);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + 57, &byte, 1);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + 57, &byte, 1);
 	assert_true(entry_at(d, 7) == 0xaabbccddaabb99ddull);
-	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET + 57, &byte, 1);
+	driver_bar_read(d, 0, VGPU_GTT_OFFSET + 57, &byte, 1);
 	assert_int_equal(byte, 0x99);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + 8, many, sizeof(many));
-	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET + 8, back, sizeof(back));
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + 8, many, sizeof(many));
+	driver_bar_read(d, 0, VGPU_GTT_OFFSET + 8, back, sizeof(back));
 	assert_memory_equal(many, back, sizeof(many));
 	/* The last one of 4 GiB. */
-	vgpu_bar0_write(d->v, VGPU_BAR0_BYTES - 8, &value, 8);
+	driver_bar_write(d, 0, VGPU_BAR0_BYTES - 8, &value, 8);
 	assert_true(entry_at(d, VGPU_GGTT_ENTRIES - 1) == value);
 }
 
 static void the_aperture_shows_guest_memory(void **state)
 {
 	struct driver *d = *state;
-	gpa_t a = test_guest_alloc(&d->g, 1), b = test_guest_alloc(&d->g, 1);
+	gpa_t a = ram_alloc(d->ram, 1), b = ram_alloc(d->ram, 1);
 	char buf[16];
 
 	driver_map(d, b, 1); /* not in the order of memory */
 	driver_map(d, a, 1);
-	memcpy(test_guest_at(&d->g, gpa(b.v + 4088)), "01234567", 8);
-	memcpy(test_guest_at(&d->g, a), "89abcdef", 8);
-	vgpu_aperture_read(d->v, 4088, buf, 16);
+	memcpy(ram_at(d->ram, gpa(b.v + 4088)), "01234567", 8);
+	memcpy(ram_at(d->ram, a), "89abcdef", 8);
+	driver_bar_read(d, 2, 4088, buf, 16);
 	assert_memory_equal(buf, "0123456789abcdef", 16);
-	vgpu_aperture_write(d->v, 4092, "XYZWxyzw", 8);
-	assert_memory_equal(test_guest_at(&d->g, gpa(b.v + 4092)), "XYZW", 4);
-	assert_memory_equal(test_guest_at(&d->g, a), "xyzw", 4);
+	driver_bar_write(d, 2, 4092, "XYZWxyzw", 8);
+	assert_memory_equal(ram_at(d->ram, gpa(b.v + 4092)), "XYZW", 4);
+	assert_memory_equal(ram_at(d->ram, a), "xyzw", 4);
 }
 
 static void nothing_is_behind_absent_entries(void **state)
@@ -83,28 +83,14 @@ static void nothing_is_behind_absent_entries(void **state)
 	uint8_t buf[8];
 
 	memset(buf, 0xff, 8);
-	vgpu_aperture_read(d->v, 0x100000, buf, 8);
+	driver_bar_read(d, 2, 0x100000, buf, 8);
 	assert_memory_equal(buf, "\0\0\0\0\0\0\0\0", 8);
-	vgpu_aperture_write(d->v, 0x100000, "12345678", 8);
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET, &outside, 8);
+	driver_bar_write(d, 2, 0x100000, "12345678", 8);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET, &outside, 8);
 	memset(buf, 0xff, 8);
-	vgpu_aperture_read(d->v, 0, buf, 8);
+	driver_bar_read(d, 2, 0, buf, 8);
 	assert_memory_equal(buf, "\0\0\0\0\0\0\0\0", 8);
-	vgpu_aperture_write(d->v, 0, "12345678", 8);
-}
-
-static void memory_behind_messages(void **state)
-{
-	struct driver *d = *state;
-	gpa_t a = test_guest_alloc(&d->g, 1);
-	char buf[4];
-
-	driver_map(d, a, 1);
-	d->g.message_from = a.v;
-	d->g.message_to = a.v + PAGE_BYTES;
-	vgpu_aperture_write(d->v, 8, "abcd", 4);
-	vgpu_aperture_read(d->v, 8, buf, 4);
-	assert_memory_equal(buf, "abcd", 4);
+	driver_bar_write(d, 2, 0, "12345678", 8);
 }
 
 /* ---- Fences ---- */
@@ -132,27 +118,27 @@ static uint64_t tiled(uint32_t x, uint32_t y, uint32_t pitch, bool tile_y)
 static void check_tiling(struct driver *d, bool tile_y)
 {
 	const uint32_t pitch = 1024, bytes = 64 * 1024, rows = bytes / pitch;
-	gpa_t at = test_guest_alloc(&d->g, bytes / 4096);
+	gpa_t at = ram_alloc(d->ram, bytes / 4096);
 	gma_t start = driver_map(d, at, bytes / 4096);
-	uint8_t *memory = test_guest_at(&d->g, at);
+	uint8_t *memory = ram_at(d->ram, at);
 	uint8_t *row = malloc(pitch);
 
 	set_fence(d, 1, start, bytes, pitch, tile_y ? 3 : 1);
 	for (uint32_t y = 0; y < rows; y++) {
 		for (uint32_t x = 0; x < pitch; x++)
 			row[x] = (uint8_t)(x * 7 + y * 31);
-		vgpu_aperture_write(d->v, start.v + y * pitch, row, pitch);
+		driver_bar_write(d, 2, start.v + y * pitch, row, pitch);
 	}
 	for (uint32_t y = 0; y < rows; y++)
 		for (uint32_t x = 0; x < pitch; x++)
 			assert_int_equal(memory[tiled(x, y, pitch, tile_y)],
 					 (uint8_t)(x * 7 + y * 31));
-	vgpu_aperture_read(d->v, start.v + 5 * pitch, row, pitch);
+	driver_bar_read(d, 2, start.v + 5 * pitch, row, pitch);
 	for (uint32_t x = 0; x < pitch; x++)
 		assert_int_equal(row[x], (uint8_t)(x * 7 + 5 * 31));
 	/* Without the fence it is linear again. */
 	driver_write(d, REG_FENCE_REG + 8, 0);
-	vgpu_aperture_read(d->v, start.v, row, pitch);
+	driver_bar_read(d, 2, start.v, row, pitch);
 	assert_memory_equal(row, memory, pitch);
 	free(row);
 }
@@ -177,21 +163,21 @@ static void senseless_fences(void **state)
 	driver_write(d, REG_FENCE_REG + 12, 0x1);
 	driver_write(d, REG_FENCE_REG + 8, 0xfffff001);
 	for (uint64_t at = 0; at < 256u << 20; at += 1048573)
-		vgpu_aperture_write(d->v, at, buf, 64);
-	vgpu_aperture_read(d->v, (256u << 20) - 64, buf, 64);
+		driver_bar_write(d, 2, at, buf, 64);
+	driver_bar_read(d, 2, (256u << 20) - 64, buf, 64);
 }
 
 static void copies_of_graphics_memory_ignore_fences(void **state)
 {
 	struct driver *d = *state;
-	gpa_t at = test_guest_alloc(&d->g, 2);
+	gpa_t at = ram_alloc(d->ram, 2);
 	gma_t start = driver_map(d, at, 2);
 	char buf[8192];
 
-	memset(test_guest_at(&d->g, at), 'a', 8192);
+	memset(ram_at(d->ram, at), 'a', 8192);
 	set_fence(d, 0, start, 8192, 512, 1);
 	vgpu_gma_read(d->v, start, buf, sizeof(buf));
-	assert_memory_equal(buf, test_guest_at(&d->g, at), sizeof(buf));
+	assert_memory_equal(buf, ram_at(d->ram, at), sizeof(buf));
 	vgpu_gma_read(d->v, gma(UINT32_MAX - 100), buf, 4096); /* wraps, absent */
 	vgpu_gma_read(d->v, gma(UINT64_MAX - 100), buf, 4096);
 }
@@ -204,12 +190,11 @@ int main(void)
 		with_vgpu(entries_in_every_width),
 		with_vgpu(the_aperture_shows_guest_memory),
 		with_vgpu(nothing_is_behind_absent_entries),
-		with_vgpu(memory_behind_messages),
 		with_vgpu(x_tiles),
 		with_vgpu(y_tiles),
 		with_vgpu(senseless_fences),
 		with_vgpu(copies_of_graphics_memory_ignore_fences),
 	};
 
-	return cmocka_run_group_tests_name("aperture", tests, NULL, NULL);
+	return driver_run("aperture", tests);
 }

@@ -41,7 +41,7 @@ static gpa_t emit_long_blit(struct driver *d, struct driver_context *ctx)
 		0,
 		0,
 	};
-	gpa_t page = test_guest_alloc(&d->g, 1);
+	gpa_t page = ram_alloc(d->ram, 1);
 
 	driver_ppgtt_map(d, SURFACE_GMA, page);
 	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
@@ -70,7 +70,7 @@ static void a_preempted_blit_goes_on(void **state)
 	assert_int_equal(driver_result(d, 1), 2);
 	driver_expect_event(d, GPU_BCS, CSB_COMPLETE | CSB_ACTIVE_IDLE, 0x20);
 	assert_int_equal(driver_result(d, 0), 1);
-	assert_memory_equal(test_guest_at(&d->g, page), expected, sizeof(expected));
+	assert_memory_equal(ram_at(d->ram, page), expected, sizeof(expected));
 }
 
 static void a_reset_ends_a_blit(void **state)
@@ -100,5 +100,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reset_ends_a_blit, set_up, tear_down),
 	};
 
-	return cmocka_run_group_tests_name("blit", tests, NULL, NULL);
+	return driver_run("blit", tests);
 }

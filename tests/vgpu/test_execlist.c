@@ -37,11 +37,11 @@ static int tear_down(void **state)
 /* A batch in the per-process space that jumps to itself until its first word becomes an end. */
 static gpa_t make_endless(struct driver *d)
 {
-	gpa_t page = test_guest_alloc(&d->g, 1);
+	gpa_t page = ram_alloc(d->ram, 1);
 	const uint32_t dw[] = { MI_NOOP, MI_BBS_PPGTT, (uint32_t)LOOP_GMA,
 				(uint32_t)(LOOP_GMA >> 32) };
 
-	memcpy(test_guest_at(&d->g, page), dw, sizeof(dw));
+	memcpy(ram_at(d->ram, page), dw, sizeof(dw));
 	driver_ppgtt_map(d, LOOP_GMA, page);
 	return page;
 }
@@ -60,7 +60,7 @@ static void every_engine_stores_and_completes(void **state)
 	struct driver_context ctx;
 
 	for_each_engine(engine) {
-		unsigned int before = atomic_load(&d->messages);
+		unsigned int before = driver_messages(d);
 		uint32_t seen = 0;
 
 		driver_context_init(d, &ctx, engine, 0x20u + engine);
@@ -148,7 +148,7 @@ static void a_long_context_is_announced_by_interrupt(void **state)
 	assert_int_equal(driver_read(d, REG_RING_EXECLIST_STATUS_HI(0x2000)), 0x20);
 	assert_int_equal(driver_read(d, REG_RING_MI_MODE(0x2000)) & 0x200, 0);
 
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 	assert_int_equal(driver_result(d, 0), 7);
 	driver_wait_messages(d, 2);
@@ -176,7 +176,7 @@ static void lite_restore_extends_a_running_context(void **state)
 	assert_true(driver_quiet(d, GPU_RCS));
 	assert_int_equal(driver_result(d, 0), 0);
 
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, SWITCHED, 0x20);
 	driver_expect_event(d, GPU_RCS, LAST, 0x40);
 	assert_int_equal(driver_result(d, 0), 1);
@@ -208,7 +208,7 @@ static void preemption_resumes_inside_the_batch(void **state)
 	assert_int_equal(driver_context_get(d, &a, CTX_BB_STATE), 0x20);
 	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 1);
 
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 	assert_int_equal(driver_result(d, 0), 1);
 	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 0);
@@ -274,8 +274,8 @@ static void a_new_context_may_start_from_a_saved_image(void **state)
 	run_alone(d, &a);
 	/* i915 copies the recorded page and sets the ring and the tables of the new one. */
 	driver_context_init(d, &b, GPU_RCS, 0x40);
-	memcpy((uint8_t *)test_guest_at(&d->g, b.image) + PAGE_BYTES + 0x53 * 4,
-	       (uint8_t *)test_guest_at(&d->g, a.image) + PAGE_BYTES + 0x53 * 4, 44);
+	memcpy((uint8_t *)ram_at(d->ram, b.image) + PAGE_BYTES + 0x53 * 4,
+	       (uint8_t *)ram_at(d->ram, a.image) + PAGE_BYTES + 0x53 * 4, 44);
 	driver_context_set(d, &b, CTX_CONTEXT_CONTROL, 0x00090008);
 	emit_srm(d, &b, 0x2600, 0);
 	run_alone(d, &b);
@@ -294,7 +294,7 @@ static void context_time_grows(void **state)
 	driver_submit(d, &ctx, NULL, 0);
 	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
 	assert_true(driver_quiet(d, GPU_RCS)); /* 10 ms: 120,000 ticks */
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 	first = driver_context_get(d, &ctx, CTX_TIMESTAMP);
 	assert_in_range(first, 1000, 12000000u * 5);
@@ -308,21 +308,21 @@ static void four_page_directories(void **state)
 {
 	struct driver *d = *state;
 	struct driver_context ctx;
-	gpa_t pd = test_guest_alloc(&d->g, 1), pt = test_guest_alloc(&d->g, 1);
-	gpa_t page = test_guest_alloc(&d->g, 1);
+	gpa_t pd = ram_alloc(d->ram, 1), pt = ram_alloc(d->ram, 1);
+	gpa_t page = ram_alloc(d->ram, 1);
 	const uint32_t batch[] = { 0x10000002, 0xc0000800, 0, 0x600d, MI_BBE };
 	const uint32_t ring[] = { MI_BBS_PPGTT, 0xc0000000, 0, MI_NOOP };
 
 	/* 3 GiB: the fourth directory. */
-	test_guest_write64(&d->g, pd, pt.v | 3);
-	test_guest_write64(&d->g, pt, page.v | 3);
-	memcpy(test_guest_at(&d->g, page), batch, sizeof(batch));
+	ram_write64(d->ram, pd, pt.v | 3);
+	ram_write64(d->ram, pt, page.v | 3);
+	memcpy(ram_at(d->ram, page), batch, sizeof(batch));
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
 	ctx.desc = (ctx.desc & ~0x18ull) | 1u << 3;
 	driver_context_set(d, &ctx, 0x27, (uint32_t)pd.v); /* PDP3_LDW */
 	driver_emit(d, &ctx, ring, ARRAY_SIZE(ring));
 	run_alone(d, &ctx);
-	assert_int_equal(test_guest_read32(&d->g, gpa(page.v + 0x800)), 0x600d);
+	assert_int_equal(ram_read32(d->ram, gpa(page.v + 0x800)), 0x600d);
 }
 
 /* ---- Resets ---- */
@@ -369,7 +369,7 @@ static void reset_of_one_engine_leaves_the_others(void **state)
 	driver_expect_event(d, GPU_BCS, IDLE_TO_ACTIVE, 0x40);
 	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
 	driver_reset_engine(d, GPU_RCS);
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_BCS, LAST, 0x40);
 	assert_int_equal(driver_result(d, 0), 9);
 }
@@ -419,8 +419,8 @@ static void function_level_reset(void **state)
 	emit_batch(d, &ctx);
 	driver_submit(d, &ctx, NULL, 0);
 	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
-	vgpu_reset(d->v);
-	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET + (ctx.image_gma.v >> 12) * 8, &pte, 8);
+	driver_reset(d);
+	driver_bar_read(d, 0, VGPU_GTT_OFFSET + (ctx.image_gma.v >> 12) * 8, &pte, 8);
 	assert_int_equal(pte, 0);
 	assert_int_equal(driver_read(d, REG_PVINFO_VERSION), 1);
 	assert_int_equal(driver_read(d, REG_GEN8_GT_IMR(0)), UINT32_MAX);
@@ -645,12 +645,12 @@ static void nothing_is_reached_outside_the_share(void **state)
 {
 	struct driver *d = *state;
 	struct driver_context ctx;
-	gpa_t canary = test_guest_alloc(&d->g, 1);
+	gpa_t canary = ram_alloc(d->ram, 1);
 	uint64_t pte = canary.v | 1;
 	const uint32_t dw[] = { MI_SDI_GGTT, 0x40000000, 0, 1 };
 	struct gpu_fault fault;
 
-	vgpu_bar0_write(d->v, VGPU_GTT_OFFSET + (0x40000000 >> PAGE_SHIFT) * 8, &pte, 8);
+	driver_bar_write(d, 0, VGPU_GTT_OFFSET + (0x40000000 >> PAGE_SHIFT) * 8, &pte, 8);
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
 	driver_emit(d, &ctx, dw, 4);
 	driver_submit(d, &ctx, NULL, 0);
@@ -658,7 +658,7 @@ static void nothing_is_reached_outside_the_share(void **state)
 	fault = wait_faults(d, GPU_FAULT_SHARE, 1);
 	assert_int_equal(fault.address, 0x40000000);
 	assert_true(fault.write);
-	assert_int_equal(test_guest_read32(&d->g, canary), 0);
+	assert_int_equal(ram_read32(d->ram, canary), 0);
 	recovers(d);
 	/* The ring itself. */
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
@@ -682,59 +682,10 @@ static void work_outlives_a_changing_memory_map(void **state)
 	driver_submit(d, &ctx, NULL, 0);
 	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
 	for (int i = 0; i < 50; i++) {
-		guest_quiesce(&d->g.guest);
-		guest_resume(&d->g.guest);
+		driver_change_map(d);
 	}
-	test_guest_write32(&d->g, batch, MI_BBE);
+	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
-}
-
-static void images_and_status_pages_behind_messages(void **state)
-{
-	struct driver *d = *state;
-	struct driver_context ctx;
-
-	driver_context_init(d, &ctx, GPU_RCS, 0x20);
-	driver_emit_seqno(d, &ctx, 0, 1);
-	guest_quiesce(&d->g.guest);
-	d->g.message_to = d->g.bytes;
-	guest_resume(&d->g.guest);
-	run_alone(d, &ctx);
-	assert_int_equal(driver_result(d, 0), 1);
-	assert_int_equal(driver_context_get(d, &ctx, CTX_RING_HEAD), ctx.tail);
-}
-
-/* The thread that resets is the one that would bring the answers the lane waits for. */
-static void a_reset_does_not_wait_for_messages(void **state)
-{
-	static const uint32_t domains[] = { 0x01, 0x1e, 0x06 };
-	struct driver *d = *state;
-	struct driver_context ctx[GPU_ENGINES];
-
-	for_each_engine(id)
-		driver_context_init(d, &ctx[id], id, 0x20 + 0x20 * id);
-	guest_quiesce(&d->g.guest);
-	d->g.message_to = d->g.bytes;
-	guest_resume(&d->g.guest);
-	for (size_t i = 0; i < ARRAY_SIZE(domains); i++) {
-		atomic_store(&d->g.silent, true);
-		for_each_engine(id)
-			driver_elsp(d, id, ctx[id].desc, 0);
-		while (!atomic_load(&d->g.waiting) && !atomic_load(&d->g.timeouts))
-			sched_yield();
-		driver_write(d, REG_GEN6_GDRST, domains[i]);
-		/* Those that were not reset: theirs may have failed, or still be waiting. */
-		driver_write(d, REG_GEN6_GDRST, 1);
-		assert_int_equal(atomic_load(&d->g.timeouts), 0);
-		assert_int_equal(atomic_load(&d->g.waiting), 0);
-		atomic_store(&d->g.silent, false);
-	}
-	for_each_engine(id) {
-		assert_int_equal(driver_read(d, REG_RING_EXECLIST_STATUS_LO(gpu_engine_base(id))),
-				 0);
-		driver_start_engine(d, id);
-	}
-	run_alone(d, &ctx[GPU_RCS]);
 }
 
 #define with_driver(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -772,9 +723,7 @@ int main(void)
 		with_driver(commands_cannot_reach_guarded_registers),
 		with_driver(nothing_is_reached_outside_the_share),
 		with_driver(work_outlives_a_changing_memory_map),
-		with_driver(images_and_status_pages_behind_messages),
-		with_driver(a_reset_does_not_wait_for_messages),
 	};
 
-	return cmocka_run_group_tests_name("execlist", tests, NULL, NULL);
+	return driver_run("execlist", tests);
 }

@@ -2,9 +2,7 @@
 /* The guest of arrays; any thread, like real memory. */
 #include "test_guest.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -39,11 +37,11 @@ static int ram_read(struct guest *guest, gpa_t at, void *buf, size_t len)
 {
 	struct test_guest *g = to_test_guest(guest);
 
-	if (!range_fits(at.v, len, g->bytes))
+	if (!range_fits(at.v, len, g->ram.size))
 		return -EFAULT;
 	if (wait_in_vain(g, at.v))
 		return -EIO;
-	memcpy(buf, g->ram + at.v, len);
+	memcpy(buf, g->ram.bytes + at.v, len);
 	return 0;
 }
 
@@ -51,19 +49,19 @@ static int ram_write(struct guest *guest, gpa_t at, const void *buf, size_t len)
 {
 	struct test_guest *g = to_test_guest(guest);
 
-	if (!range_fits(at.v, len, g->bytes))
+	if (!range_fits(at.v, len, g->ram.size))
 		return -EFAULT;
 	if (wait_in_vain(g, at.v))
 		return -EIO;
 	/* One word is one store, as a VMM would do it: the driver polls it. */
 	if (len == 4 && !(at.v & 3))
-		__atomic_store_n((uint32_t *)(g->ram + at.v), *(const uint32_t *)buf,
+		__atomic_store_n((uint32_t *)(g->ram.bytes + at.v), *(const uint32_t *)buf,
 				 __ATOMIC_RELEASE);
 	else if (len == 8 && !(at.v & 7))
-		__atomic_store_n((uint64_t *)(g->ram + at.v), *(const uint64_t *)buf,
+		__atomic_store_n((uint64_t *)(g->ram.bytes + at.v), *(const uint64_t *)buf,
 				 __ATOMIC_RELEASE);
 	else
-		memcpy(g->ram + at.v, buf, len);
+		memcpy(g->ram.bytes + at.v, buf, len);
 	return 0;
 }
 
@@ -71,10 +69,10 @@ static void *ram_map(struct guest *guest, gpa_t at, unsigned int access, size_t 
 {
 	struct test_guest *g = to_test_guest(guest);
 
-	if (at.v >= g->bytes || (at.v >= g->message_from && at.v < g->message_to))
+	if (at.v >= g->ram.size || (at.v >= g->message_from && at.v < g->message_to))
 		return NULL;
-	*len = g->bytes - at.v;
-	return g->ram + at.v;
+	*len = g->ram.size - at.v;
+	return g->ram.bytes + at.v;
 }
 
 static const struct guest_ops ram_ops = {
@@ -85,46 +83,16 @@ static const struct guest_ops ram_ops = {
 
 int test_guest_init(struct test_guest *g, size_t bytes)
 {
-	*g = (struct test_guest){ .bytes = bytes, .next_page = PAGE_BYTES };
-	g->ram = aligned_alloc(PAGE_BYTES, bytes);
-	if (!g->ram)
-		return -ENOMEM;
-	memset(g->ram, 0, bytes);
-	guest_init(&g->guest, &ram_ops);
-	return 0;
+	*g = (struct test_guest){ 0 };
+	int err = ram_init(&g->ram, bytes, false);
+
+	if (!err)
+		guest_init(&g->guest, &ram_ops);
+	return err;
 }
 
 void test_guest_fini(struct test_guest *g)
 {
 	guest_fini(&g->guest);
-	free(g->ram);
-}
-
-gpa_t test_guest_alloc(struct test_guest *g, unsigned int count)
-{
-	gpa_t page = gpa(g->next_page);
-
-	g->next_page += count * PAGE_BYTES;
-	assert(g->next_page <= g->bytes);
-	return page;
-}
-
-void *test_guest_at(struct test_guest *g, gpa_t at)
-{
-	return g->ram + at.v;
-}
-
-uint32_t test_guest_read32(struct test_guest *g, gpa_t at)
-{
-	return __atomic_load_n((uint32_t *)test_guest_at(g, at), __ATOMIC_ACQUIRE);
-}
-
-void test_guest_write32(struct test_guest *g, gpa_t at, uint32_t value)
-{
-	__atomic_store_n((uint32_t *)test_guest_at(g, at), value, __ATOMIC_RELEASE);
-}
-
-void test_guest_write64(struct test_guest *g, gpa_t at, uint64_t value)
-{
-	__atomic_store_n((uint64_t *)test_guest_at(g, at), value, __ATOMIC_RELEASE);
+	ram_fini(&g->ram);
 }

@@ -97,17 +97,17 @@ static void every_width_reads(void **state)
 	uint16_t version = 0;
 	uint8_t bytes[5];
 
-	vgpu_bar0_read(d->v, 0x78000, &magic, 8);
+	driver_bar_read(d, 0, 0x78000, &magic, 8);
 	assert_true(magic == 0x4776544776544776ull);
-	vgpu_bar0_read(d->v, 0x78008, &version, 2);
+	driver_bar_read(d, 0, 0x78008, &version, 2);
 	assert_int_equal(version, 1);
-	vgpu_bar0_read(d->v, 0x78001, bytes, 5);
+	driver_bar_read(d, 0, 0x78001, bytes, 5);
 	assert_memory_equal(bytes, (uint8_t *)&magic + 1, 5);
 	/* A part of a register is written into the whole. */
 	driver_write(d, REG_GAM_ECOCHK, 0x11223344);
-	vgpu_bar0_write(d->v, REG_GAM_ECOCHK + 1, "\xaa", 1);
+	driver_bar_write(d, 0, REG_GAM_ECOCHK + 1, "\xaa", 1);
 	assert_int_equal(driver_read(d, REG_GAM_ECOCHK), 0x1122aa44);
-	vgpu_bar0_write(d->v, REG_GEN8_PRIVATE_PAT_LO, "abcdefgh", 8);
+	driver_bar_write(d, 0, REG_GEN8_PRIVATE_PAT_LO, "abcdefgh", 8);
 	assert_int_equal(driver_read(d, REG_GEN8_PRIVATE_PAT_HI), 0x68676665);
 }
 
@@ -117,15 +117,15 @@ static void holes_of_the_bar_read_zero(void **state)
 	uint8_t buf[64];
 
 	memset(buf, 0xff, sizeof(buf));
-	vgpu_bar0_read(d->v, 0x400000, buf, sizeof(buf));
+	driver_bar_read(d, 0, 0x400000, buf, sizeof(buf));
 	for (size_t i = 0; i < sizeof(buf); i++)
 		assert_int_equal(buf[i], 0);
-	vgpu_bar0_write(d->v, 0x400000, buf, sizeof(buf));
+	driver_bar_write(d, 0, 0x400000, buf, sizeof(buf));
 	/* Across borders of areas. */
-	vgpu_bar0_read(d->v, VGPU_MMIO_BYTES - 3, buf, 7);
-	vgpu_bar0_read(d->v, VGPU_GTT_OFFSET - 3, buf, 7);
-	vgpu_bar0_read(d->v, VGPU_BAR0_BYTES - 5, buf, 5);
-	vgpu_bar0_write(d->v, VGPU_BAR0_BYTES - 5, buf, 5);
+	driver_bar_read(d, 0, VGPU_MMIO_BYTES - 3, buf, 7);
+	driver_bar_read(d, 0, VGPU_GTT_OFFSET - 3, buf, 7);
+	driver_bar_read(d, 0, VGPU_BAR0_BYTES - 5, buf, 5);
+	driver_bar_write(d, 0, VGPU_BAR0_BYTES - 5, buf, 5);
 }
 
 /* ---- What i915 asks ---- */
@@ -151,11 +151,11 @@ static void clock_is_12_mhz_and_whole(void **state)
 
 	assert_int_equal(driver_read(d, REG_CTC_MODE), 4);
 	ns[0] = clock_now_ns();
-	vgpu_bar0_read(d->v, REG_RING_TIMESTAMP(0x2000), &first, 8);
+	driver_bar_read(d, 0, REG_RING_TIMESTAMP(0x2000), &first, 8);
 	ns[1] = clock_now_ns();
 	nanosleep(&nap, NULL);
 	ns[2] = clock_now_ns();
-	vgpu_bar0_read(d->v, REG_RING_TIMESTAMP(0x22000), &last, 8);
+	driver_bar_read(d, 0, REG_RING_TIMESTAMP(0x22000), &last, 8);
 	ns[3] = clock_now_ns();
 	assert_in_range(last - first, (ns[2] - ns[1]) * 12 / 1000 - 1,
 			(ns[3] - ns[0]) * 12 / 1000 + 1);
@@ -239,16 +239,12 @@ static void workarounds_read_back_after_a_reset(void **state)
 static void config_space_of_an_integrated_gpu(void **state)
 {
 	struct driver *d = *state;
-	uint8_t lo, hi, byte;
+	uint8_t byte;
 
-	assert_true(vgpu_pci_config_read(d->v, 0x50, 0, &lo));
-	assert_true(vgpu_pci_config_read(d->v, 0x51, 0, &hi));
-	assert_int_equal(lo >> 6, 3); /* 8 MiB of entries */
-	assert_int_equal(hi, 0);      /* no stolen memory */
-	for (uint16_t at = 0x5c; at < 0x60; at++) {
-		assert_true(vgpu_pci_config_read(d->v, at, 0, &byte));
-		assert_int_equal(byte, 0);
-	}
+	assert_int_equal(driver_config_read(d, 0x50) >> 6, 3); /* 8 MiB of entries */
+	assert_int_equal(driver_config_read(d, 0x51), 0);      /* no stolen memory */
+	for (uint16_t at = 0x5c; at < 0x60; at++)
+		assert_int_equal(driver_config_read(d, at), 0);
 	assert_false(vgpu_pci_config_read(d->v, 0x52, 0, &byte));
 	/* Render only: no opregion. */
 	assert_true(vgpu_pci_config_read(d->v, 0xfe, 0xe0000000, &byte));
@@ -269,7 +265,7 @@ static void the_opregion_lies_behind_the_registers(void **state)
 	/* Above 4 GiB there is nowhere to point to. */
 	assert_true(vgpu_pci_config_read(d.v, 0xff, 0x1e0000000, &byte));
 	assert_int_equal(byte, 0);
-	vgpu_bar0_read(d.v, VGPU_OPREGION_OFFSET, signature, 16);
+	driver_bar_read(&d, 0, VGPU_OPREGION_OFFSET, signature, 16);
 	assert_memory_equal(signature, "IntelGraphicsMem", 16);
 	driver_close(&d);
 }
@@ -282,14 +278,12 @@ static void configurations_that_cannot_be(void **state)
 	struct vgpu *v = NULL;
 
 	assert_int_equal(vgpu_create(&config, &v), -EINVAL);
-	config.guest = &d->g.guest;
-	config.gpu = d->gpu;
-	config.lane = d->lane;
+	config = d->v->config;
 	config.type = NULL;
 	assert_int_equal(vgpu_create(&config, &v), -EINVAL);
 	/* One that fails half way leaves nothing behind. */
 	config.type = &type;
-	config.host = d->v->config.host;
+	config.render_only = false;
 	config.ports[0] = (struct vgpu_port_config){ VGPU_PORT_HDMI, true, 1, 1, 1 };
 	assert_int_equal(vgpu_create(&config, &v), -EINVAL);
 	assert_null(v);
@@ -327,17 +321,17 @@ static void masks_gate_in_turn(void **state)
 	driver_write(d, REG_GEN8_DE_PORT_IER, 1);
 	assert_int_equal(driver_read(d, REG_GEN8_MASTER_IRQ), BIT(20));
 	/* The master keeps it from the host, until it is enabled: no event is lost. */
-	assert_int_equal(d->messages, 0);
+	assert_int_equal(driver_messages(d), 0);
 	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
-	assert_int_equal(d->messages, 1);
+	assert_int_equal(driver_messages(d), 1);
 	assert_int_equal(driver_read(d, REG_GEN8_MASTER_IRQ), 0x80000000 | BIT(20));
 	/* Level: more of the same is no new message. */
 	assert_locked(d, IRQ_DE_PORT, 1);
-	assert_int_equal(d->messages, 1);
+	assert_int_equal(driver_messages(d), 1);
 	driver_write(d, REG_GEN8_DE_PORT_IIR, 1);
 	assert_int_equal(driver_read(d, REG_GEN8_MASTER_IRQ), 0x80000000);
 	assert_locked(d, IRQ_DE_PORT, 1);
-	assert_int_equal(d->messages, 2);
+	assert_int_equal(driver_messages(d), 2);
 }
 
 static void an_event_during_the_handler_comes_after_it(void **state)
@@ -347,13 +341,13 @@ static void an_event_during_the_handler_comes_after_it(void **state)
 	open_block(d, IRQ_DE_PIPE(0), 1);
 	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
 	assert_locked(d, IRQ_DE_PIPE(0), 1);
-	assert_int_equal(d->messages, 1);
+	assert_int_equal(driver_messages(d), 1);
 	driver_write(d, REG_GEN8_MASTER_IRQ, 0);
 	driver_write(d, REG_GEN8_DE_PIPE_IIR(0), 1);
 	assert_locked(d, IRQ_DE_PIPE(0), 1);
-	assert_int_equal(d->messages, 1);
+	assert_int_equal(driver_messages(d), 1);
 	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
-	assert_int_equal(d->messages, 2);
+	assert_int_equal(driver_messages(d), 2);
 }
 
 static void every_block_has_its_master_bit(void **state)
@@ -432,11 +426,11 @@ static void random_accesses(void **state)
 			at = vgpu_reg_rows[at % VGPU_REG_ROWS].offset;
 		memcpy(buf, &r, sizeof(r));
 		if (r & 8)
-			vgpu_bar0_read(d->v, at, buf, len);
+			driver_bar_read(d, 0, at, buf, len);
 		else
-			vgpu_bar0_write(d->v, at, buf, len);
+			driver_bar_write(d, 0, at, buf, len);
 	}
-	vgpu_reset(d->v);
+	driver_reset(d);
 	assert_int_equal(driver_read(d, REG_PVINFO_VERSION), 1);
 }
 
@@ -501,5 +495,5 @@ int main(void)
 		with_vgpu(random_accesses),
 	};
 
-	return cmocka_run_group_tests_name("mmio", tests, NULL, NULL);
+	return driver_run("mmio", tests);
 }

@@ -86,8 +86,7 @@ static void remap(struct vcpu *cpu, uint32_t r)
 {
 	struct timespec ts = { .tv_nsec = 100000 };
 
-	guest_quiesce(&cpu->d->g.guest);
-	guest_resume(&cpu->d->g.guest);
+	driver_change_map(cpu->d);
 	nanosleep(&ts, NULL);
 }
 
@@ -124,7 +123,7 @@ static void vcpus_at_once(void **state)
 		pthread_join(cpu[i].thread, NULL);
 
 	/* And all is well afterwards. */
-	vgpu_reset(d.v);
+	driver_reset(&d);
 	driver_start(&d);
 	for_each_engine(engine) {
 		struct driver_context ctx;
@@ -151,8 +150,8 @@ static void destroyed_while_busy(void **state)
 
 		driver_open(&d, true);
 		driver_start(&d);
-		page = test_guest_alloc(&d.g, 1);
-		memcpy(test_guest_at(&d.g, page), loop, sizeof(loop));
+		page = ram_alloc(d.ram, 1);
+		memcpy(ram_at(d.ram, page), loop, sizeof(loop));
 		driver_ppgtt_map(&d, 0x1000, page);
 		driver_context_init(&d, &ctx, GPU_RCS, 0x20);
 		driver_emit(&d, &ctx, loop, ARRAY_SIZE(loop));
@@ -171,5 +170,5 @@ int main(void)
 		cmocka_unit_test(destroyed_while_busy),
 	};
 
-	return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
+	return driver_run("threads", tests);
 }

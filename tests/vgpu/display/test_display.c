@@ -353,11 +353,11 @@ static void a_grab_sees_the_guests_pixels(void **state)
 	fixture_open(&f, one_hdmi, false);
 	fixture_modeset(&f, 0, 3);
 	for (uint32_t page = 0; page < 768; page++) {
-		gpa_t at = test_guest_alloc(&f.g, 1);
+		gpa_t at = ram_alloc(&f.g.ram, 1);
 		uint64_t pte = at.v | 1;
 
 		for (uint32_t x = 0; x < 1024; x++)
-			test_guest_write32(&f.g, gpa(at.v + 4 * x), 0xff000000 | page << 10 | x);
+			ram_write32(&f.g.ram, gpa(at.v + 4 * x), 0xff000000 | page << 10 | x);
 		if (page == 700) /* a hole reads as black */
 			pte = 0;
 		vgpu_bar0_write(f.v, VGPU_GTT_OFFSET + 8ull * (0x10000 + 767 - page), &pte, 8);
