@@ -146,10 +146,11 @@ static json_t *memory_tree(const struct vfio_stats *d)
 
 static json_t *messages_tree(const struct vfu_stats *m)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "received", count(m->messages),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "received", count(m->messages),
 			 "posted", count(m->posted), "replies", count(m->replies), "errors",
 			 count(m->errors), "connections", count(m->connections), "dma_reads",
-			 count(m->dma_reads), "dma_writes", count(m->dma_writes));
+			 count(m->dma_reads), "dma_writes", count(m->dma_writes), "dma_timeouts",
+			 count(m->dma_timeouts));
 }
 
 static void add_vgpu(struct serve *serve, json_t *tree, const struct vfio_stats *d)

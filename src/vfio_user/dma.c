@@ -67,6 +67,7 @@ static void wait_done(struct vfu_dma *dma, struct vfu_dma_request *request)
 			request->result = -EIO;
 			if (request->sent)
 				abandon(dma, request->id);
+			vfu_count(&dma->timeouts);
 			log_limited(LOG_WARN, "the client did not answer a DMA message");
 			return;
 		}

@@ -361,6 +361,7 @@ void vfu_server_stats(struct vfu_server *server, struct vfu_stats *stats)
 		.connections = server->connections,
 		.dma_reads = server->dma.reads,
 		.dma_writes = server->dma.writes,
+		.dma_timeouts = server->dma.timeouts,
 		.connected = server->connected,
 	};
 }

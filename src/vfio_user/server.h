@@ -47,7 +47,7 @@ struct vfu_dma {
 	size_t max_xfer_bytes;
 	bool up;
 	struct loop_work work;
-	_Atomic uint64_t reads, writes;
+	_Atomic uint64_t reads, writes, timeouts;
 };
 
 struct vfu_server {

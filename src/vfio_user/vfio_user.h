@@ -34,6 +34,7 @@ struct vfu_stats {
 	uint64_t messages, posted, replies, errors;
 	uint64_t connections;
 	uint64_t dma_reads, dma_writes; /* messages to the client */
+	uint64_t dma_timeouts;		/* of them, those it did not answer in time */
 	bool connected;
 };
 void vfu_server_stats(struct vfu_server *server, struct vfu_stats *stats);
