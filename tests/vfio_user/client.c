@@ -48,29 +48,35 @@ const char rig_device_json[] =
 
 /* ---- The rig ---------------------------------------------------------------------------- */
 
-static void load_device(struct rig *rig, const char *json)
+static struct vfio_device *load_device(const char *json)
 {
 	char file[] = "/tmp/mediant-wire-XXXXXX";
+	struct vfio_device *device;
 	int fd = mkstemp(file);
 
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, json, strlen(json)), strlen(json));
 	close(fd);
-	int err = vfio_plain_create(file, &rig->device);
+	int err = vfio_plain_create(file, &device);
 	unlink(file);
 	assert_int_equal(err, 0);
+	return device;
 }
 
-void rig_start(struct rig *rig, const char *json)
+void rig_init(struct rig *rig)
 {
-	static unsigned int number;
-
 	*rig = (struct rig){ .fd = -1, .before = leaks_count() };
 	log_threshold = LOG_ERROR;
 	rig->reply = calloc(1, sizeof(*rig->reply));
 	assert_non_null(rig->reply);
 	assert_int_equal(loop_init(&rig->loop), 0);
-	load_device(rig, json);
+}
+
+void rig_serve(struct rig *rig, struct vfio_device *device)
+{
+	static unsigned int number;
+
+	rig->device = device;
 	snprintf(rig->path, sizeof(rig->path), "/tmp/mediant-wire-%d-%u.sock", getpid(), number++);
 	struct vfu_server_config config = {
 		.loop = &rig->loop,
@@ -81,14 +87,30 @@ void rig_start(struct rig *rig, const char *json)
 	assert_int_equal(vfu_server_create(&config, &rig->server), 0);
 }
 
-void rig_stop(struct rig *rig)
+void rig_unserve(struct rig *rig)
 {
 	rig_disconnect(rig);
 	vfu_server_destroy(rig->server);
-	vfio_device_destroy(rig->device);
+}
+
+void rig_fini(struct rig *rig)
+{
 	loop_fini(&rig->loop);
 	free(rig->reply);
 	assert_int_equal(leaks_compare(&rig->before), 0);
+}
+
+void rig_start(struct rig *rig, const char *json)
+{
+	rig_init(rig);
+	rig_serve(rig, load_device(json));
+}
+
+void rig_stop(struct rig *rig)
+{
+	rig_unserve(rig);
+	vfio_device_destroy(rig->device);
+	rig_fini(rig);
 }
 
 void rig_connect(struct rig *rig)

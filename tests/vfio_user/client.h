@@ -41,6 +41,11 @@ enum {
 /* @json describes the plain device.  rig_start() has no client yet. */
 void rig_start(struct rig *rig, const char *json);
 void rig_stop(struct rig *rig);
+/* The same in steps, for a device that is made on the rig's loop and destroyed between the last. */
+void rig_init(struct rig *rig);
+void rig_serve(struct rig *rig, struct vfio_device *device);
+void rig_unserve(struct rig *rig);
+void rig_fini(struct rig *rig);
 void rig_connect(struct rig *rig);
 void rig_disconnect(struct rig *rig);
 /* The device of most tests, a client, and VERSION done. */
