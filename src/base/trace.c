@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trace ring: a fixed array of records that writers claim by an atomic counter.  A reader
- * takes what is there; records being written at that moment may be torn, which a debugging aid
- * can live with and tests avoid by reading when the writers rest.
+ * Which trace points are on, and where their records go: into the ring, to stderr, or both.
+ * Points are turned on and off by one thread, the process's main one; records come from any.
  */
 #include "base/trace.h"
 
@@ -14,15 +13,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-
 #define RING_RECORDS 65536u
 
 _Atomic uint64_t trace_enabled;
 
-static struct trace_record ring[RING_RECORDS];
-static _Atomic uint64_t ring_next;
-static bool print_lines;
+/* Written before a point that uses them is turned on. */
+static _Atomic uint64_t recorded, printed;
+static struct trace_ring ring;
+static uint64_t cleared_at;
 
 static const struct {
 	const char *name, *values;
@@ -37,6 +35,18 @@ const char *trace_name(enum trace_point point)
 	return points[point].name;
 }
 
+const char *trace_values(enum trace_point point)
+{
+	return points[point].values;
+}
+
+const struct trace_ring *trace_ring(void)
+{
+	return &ring;
+}
+
+/* ---- On and off ------------------------------------------------------------------------------ */
+
 static uint64_t points_matching(const char *pattern)
 {
 	uint64_t mask = 0;
@@ -47,11 +57,11 @@ static uint64_t points_matching(const char *pattern)
 	return mask;
 }
 
-int trace_enable(const char *patterns)
+static int parse(const char *patterns, uint64_t *mask)
 {
-	char copy[512], *save = NULL;
-	uint64_t mask = 0;
+	char copy[1024], *save = NULL;
 
+	*mask = 0;
 	if (strlen(patterns) >= sizeof(copy))
 		return -E2BIG;
 	strcpy(copy, patterns);
@@ -60,47 +70,108 @@ int trace_enable(const char *patterns)
 
 		if (!more)
 			return -ENOENT;
-		mask |= more;
+		*mask |= more;
 	}
-	atomic_fetch_or(&trace_enabled, mask);
 	return 0;
 }
 
-void trace_print_lines(bool on)
+static void update(void)
 {
-	print_lines = on;
+	atomic_store(&trace_enabled, atomic_load(&recorded) | atomic_load(&printed));
 }
 
-void trace_emit(enum trace_point point, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+int trace_enable(const char *patterns)
 {
-	uint64_t n = atomic_fetch_add(&ring_next, 1);
-	struct trace_record *r = &ring[n % RING_RECORDS];
+	uint64_t mask;
+	int err = parse(patterns, &mask);
 
-	*r = (struct trace_record){
-		.time_ns = clock_now_ns(),
+	if (!err && !ring.memory)
+		err = trace_ring_create(&ring, RING_RECORDS);
+	if (err)
+		return err;
+	atomic_fetch_or(&recorded, mask);
+	update();
+	return 0;
+}
+
+void trace_disable(void)
+{
+	atomic_store(&recorded, 0);
+	update();
+}
+
+int trace_print(const char *patterns)
+{
+	uint64_t mask;
+	int err = parse(patterns, &mask);
+
+	if (err)
+		return err;
+	atomic_fetch_or(&printed, mask);
+	update();
+	return 0;
+}
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+/* Where the library is loaded late, another model of thread storage would allocate here. */
+static uint32_t thread_id(void)
+{
+	static _Thread_local __attribute__((tls_model("initial-exec"))) uint32_t id;
+
+	if (!id)
+		id = (uint32_t)syscall(SYS_gettid);
+	return id;
+}
+
+static void print(const struct trace_record *r)
+{
+	char span[32] = "";
+
+	if (r->span_ns)
+		snprintf(span, sizeof(span), " +%" PRIu64 "ns", r->span_ns);
+	fprintf(stderr,
+		"%" PRIu64 ".%06" PRIu64 " %u %s %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64
+		"%s (%s)\n",
+		r->time_ns / NSEC_PER_SEC, r->time_ns % NSEC_PER_SEC / 1000, r->thread,
+		points[r->point].name, r->value[0], r->value[1], r->value[2], r->value[3], span,
+		points[r->point].values);
+}
+
+void trace_emit(enum trace_point point, uint64_t start_ns, uint64_t a, uint64_t b, uint64_t c,
+		uint64_t d)
+{
+	uint64_t now_ns = clock_now_ns(), bit = BIT_ULL(point);
+	const struct trace_record record = {
+		.time_ns = now_ns,
+		.span_ns = start_ns ? now_ns - start_ns : 0,
 		.value = { a, b, c, d },
-		.thread = (uint32_t)syscall(SYS_gettid),
+		.thread = thread_id(),
 		.point = point,
 	};
-	if (print_lines)
-		fprintf(stderr,
-			"%" PRIu64 ".%06" PRIu64 " %u %s %" PRIx64 " %" PRIx64 " %" PRIx64
-			" %" PRIx64 " (%s)\n",
-			r->time_ns / NSEC_PER_SEC, r->time_ns % NSEC_PER_SEC / 1000, r->thread,
-			points[point].name, a, b, c, d, points[point].values);
+
+	if (atomic_load_explicit(&recorded, memory_order_acquire) & bit)
+		trace_ring_put(&ring, &record);
+	if (unlikely(atomic_load_explicit(&printed, memory_order_relaxed) & bit))
+		print(&record);
 }
+
+/* ---- For tests ------------------------------------------------------------------------------- */
 
 size_t trace_read(struct trace_record *records, size_t max)
 {
-	uint64_t end = atomic_load(&ring_next);
-	uint64_t have = MIN(MIN(end, RING_RECORDS), max);
+	struct trace_cursor cursor = { .at = cleared_at };
+	uint64_t next;
 
-	for (uint64_t i = 0; i < have; i++)
-		records[i] = ring[(end - have + i) % RING_RECORDS];
-	return have;
+	if (!ring.memory)
+		return 0;
+	next = trace_ring_next(&ring);
+	if (next - cursor.at > MIN(max, RING_RECORDS))
+		cursor.at = next - MIN(max, RING_RECORDS);
+	return trace_ring_take(&ring, &cursor, records, max, true);
 }
 
 void trace_clear(void)
 {
-	atomic_store(&ring_next, 0);
+	cleared_at = ring.memory ? trace_ring_next(&ring) : 0;
 }

@@ -167,9 +167,8 @@ static int set_cap(struct serve_options *o, const char *text)
 
 static int set_trace(const char *patterns)
 {
-	if (trace_enable(patterns))
+	if (trace_print(patterns))
 		return bad("--trace", patterns, "no trace point has such a name");
-	trace_print_lines(true);
 	return CMD_GO_ON;
 }
 

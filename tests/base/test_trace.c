@@ -10,7 +10,7 @@
 
 static int all_off(void **state)
 {
-	atomic_store(&trace_enabled, 0);
+	trace_disable();
 	trace_clear();
 	return 0;
 }
