@@ -131,8 +131,8 @@ static void step_entity(struct sched_lane *lane, struct sched_entity *entity)
 	lock_release(&lane->lock);
 	result = entity->step(entity, deadline);
 	end = clock_now_ns();
-	TRACE(sched_run, (uintptr_t)entity, deadline > start ? deadline - start : 0, result,
-	      end - start);
+	TRACE_SINCE(start, sched_run, entity->id, deadline > start ? deadline - start : 0, result,
+		    0);
 	lock_acquire(&lane->lock);
 	lane->running = NULL;
 	entity->busy_ns += end - start;

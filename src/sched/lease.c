@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/trace.h"
 
 #define NO_CPU UINT32_MAX
 
@@ -161,6 +161,7 @@ static bool ask(struct sched_lease *lease)
 {
 	struct sched_lease_page *page = lease->page;
 	uint64_t start = clock_now_ns();
+	bool granted;
 
 	atomic_store(&page->state, SCHED_LEASE_WANT);
 	if (atomic_load(&lease->free) || atomic_load(&lease->cancelled))
@@ -171,22 +172,23 @@ static bool ask(struct sched_lease *lease)
 		futex_wait(&page->state, SCHED_LEASE_WANT);
 	atomic_fetch_add(&lease->waits, 1);
 	atomic_fetch_add(&lease->wait_ns, clock_now_ns() - start);
-	if (atomic_load(&page->state) == SCHED_LEASE_RUN) {
+	granted = atomic_load(&page->state) == SCHED_LEASE_RUN;
+	TRACE_SINCE(start, sched_lease_wait, granted, 0, 0, 0);
+	if (granted)
 		move_to(lease, atomic_load(&page->cpu));
-		return true;
-	}
-	return false;
+	return granted;
 }
 
 bool sched_lease_acquire(struct sched_lease *lease)
 {
+	struct sched_lease_page *page = lease->page;
 	uint32_t held = SCHED_LEASE_HELD;
 
-	if (!atomic_load_explicit(&lease->free, memory_order_relaxed)) {
-		if (atomic_compare_exchange_strong(&lease->page->state, &held, SCHED_LEASE_RUN))
-			return true;
-		if (ask(lease))
-			return true;
+	if (!atomic_load_explicit(&lease->free, memory_order_relaxed) &&
+	    (atomic_compare_exchange_strong(&page->state, &held, SCHED_LEASE_RUN) || ask(lease))) {
+		TRACE(sched_lease_got, atomic_load(&page->cpu), atomic_load(&page->slice_end_ns), 0,
+		      0);
+		return true;
 	}
 	if (!atomic_load(&lease->free))
 		return false;
@@ -196,8 +198,16 @@ bool sched_lease_acquire(struct sched_lease *lease)
 
 bool sched_lease_yield(struct sched_lease *lease)
 {
+	TRACE(sched_lease_end, SCHED_LEASE_END_YIELDED, 0, 0, 0);
 	atomic_fetch_add(&lease->yields, 1);
 	return sched_lease_acquire(lease);
+}
+
+/* True when the lane is still ours. */
+static bool let_go(enum sched_lease_end how)
+{
+	TRACE(sched_lease_end, how, 0, 0, 0);
+	return how == SCHED_LEASE_END_PARKED;
 }
 
 bool sched_lease_release(struct sched_lease *lease)
@@ -210,14 +220,14 @@ bool sched_lease_release(struct sched_lease *lease)
 	if (atomic_load(&page->slice_end_ns) == SCHED_SLICE_FREE) {
 		atomic_store(&page->state, SCHED_LEASE_HELD);
 		if (atomic_load(&page->slice_end_ns) == SCHED_SLICE_FREE)
-			return true;
+			return let_go(SCHED_LEASE_END_PARKED);
 		if (!atomic_compare_exchange_strong(&page->state, &held, SCHED_LEASE_IDLE))
-			return false; /* the arbiter has taken it itself */
+			return let_go(SCHED_LEASE_END_TAKEN); /* the arbiter has it already */
 	} else {
 		atomic_store(&page->state, SCHED_LEASE_IDLE);
 	}
 	ring(lease);
-	return false;
+	return let_go(SCHED_LEASE_END_RELEASED);
 }
 
 uint64_t sched_lease_slice_end_ns(const struct sched_lease *lease)

@@ -22,6 +22,14 @@ enum sched_lease_state {
 	SCHED_LEASE_HELD, /* has a lane and nothing to do: the arbiter may take it back */
 };
 
+/* How a lane let its lease go, in traces. */
+enum sched_lease_end {
+	SCHED_LEASE_END_YIELDED,  /* the slice was over */
+	SCHED_LEASE_END_RELEASED, /* it ran dry, and somebody waits */
+	SCHED_LEASE_END_PARKED,	  /* it ran dry: the lane stays ours until somebody wants it */
+	SCHED_LEASE_END_TAKEN,	  /* the arbiter was faster than we at letting it go */
+};
+
 #define SCHED_SLICE_FREE UINT64_MAX /* nobody else wants the lane */
 
 struct sched_lease_page {

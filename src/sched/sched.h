@@ -26,6 +26,7 @@ struct sched_lane;
 struct sched_entity {
 	/* Works until @deadline_ns at most; on the lane's thread, no lock of the lane held. */
 	enum sched_step (*step)(struct sched_entity *entity, uint64_t deadline_ns);
+	uint32_t id; /* how traces call it */
 	/* The rest is the lane's, guarded by its lock. */
 	struct sched_lane *lane;
 	struct sched_entity *next_queued, *next_all;

@@ -38,18 +38,23 @@ static void bar_read(void *opaque, uint64_t offset, void *buf, size_t len)
 {
 	const struct vfio_decode *decode = opaque;
 	const struct vfio_config *config = &decode->device->config;
+	uint64_t start_ns = TRACE_CLOCK(vfio_access);
 
 	config->ops->region_read(config->opaque, decode->bar, offset, buf, len);
 	TRACE(vfio_region_read, decode->bar, offset, len, value_of(buf, len));
+	TRACE_SINCE(start_ns, vfio_access, decode->bar, offset, len, value_of(buf, len));
 }
 
 static void bar_write(void *opaque, uint64_t offset, const void *buf, size_t len)
 {
 	const struct vfio_decode *decode = opaque;
 	const struct vfio_config *config = &decode->device->config;
+	uint64_t start_ns = TRACE_CLOCK(vfio_access);
 
 	TRACE(vfio_region_write, decode->bar, offset, len, value_of(buf, len));
 	config->ops->region_write(config->opaque, decode->bar, offset, buf, len);
+	TRACE_SINCE(start_ns, vfio_access, (uint64_t)1 << 32 | (uint64_t)decode->bar, offset, len,
+		    value_of(buf, len));
 }
 
 /* ---- BARs --------------------------------------------------------------------------------------

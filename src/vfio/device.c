@@ -170,6 +170,7 @@ int vfio_device_read(struct vfio_device *device, uint32_t region, uint64_t offse
 		     size_t len)
 {
 	const struct vfio_config *config = &device->config;
+	uint64_t start_ns = TRACE_CLOCK(vfio_access);
 
 	if (unlikely(vfio_device_check_access(device, region, offset, len,
 					      VFIO_REGION_INFO_FLAG_READ))) {
@@ -187,6 +188,7 @@ int vfio_device_read(struct vfio_device *device, uint32_t region, uint64_t offse
 		config->ops->region_read(config->opaque, region, offset, buf, len);
 	}
 	TRACE(vfio_region_read, region, offset, len, value_of(buf, len));
+	TRACE_SINCE(start_ns, vfio_access, region, offset, len, value_of(buf, len));
 	return 0;
 }
 
@@ -194,6 +196,7 @@ int vfio_device_write(struct vfio_device *device, uint32_t region, uint64_t offs
 		      size_t len)
 {
 	const struct vfio_config *config = &device->config;
+	uint64_t start_ns = TRACE_CLOCK(vfio_access);
 
 	if (unlikely(vfio_device_check_access(device, region, offset, len,
 					      VFIO_REGION_INFO_FLAG_WRITE)))
@@ -209,6 +212,8 @@ int vfio_device_write(struct vfio_device *device, uint32_t region, uint64_t offs
 	} else {
 		config->ops->region_write(config->opaque, region, offset, buf, len);
 	}
+	TRACE_SINCE(start_ns, vfio_access, (uint64_t)1 << 32 | region, offset, len,
+		    value_of(buf, len));
 	return 0;
 }
 

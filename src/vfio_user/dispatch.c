@@ -417,6 +417,7 @@ static void handle_message(struct vfu_server *server, const struct vfu_message *
 		.close_fd = -1,
 	};
 	bool posted = message->header.flags & VFU_FLAG_NO_REPLY;
+	uint64_t start_ns = TRACE_CLOCK(vfu_served);
 	int err = framing ? -EINVAL : 0;
 
 	TRACE(vfu_message, message->header.command, message->header.flags, message->header.bytes,
@@ -437,6 +438,8 @@ static void handle_message(struct vfu_server *server, const struct vfu_message *
 		vfu_count(&server->posted);
 	else
 		send_reply(server, &server->client, message, &reply, err);
+	TRACE_SINCE(start_ns, vfu_served, message->header.command, message->header.flags,
+		    message->header.bytes, message->header.id);
 	if (reply.close_fd >= 0)
 		close(reply.close_fd);
 	/* A stream without negotiation, or whose next message cannot be found, is of no use. */

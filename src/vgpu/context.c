@@ -213,6 +213,7 @@ static bool set_address_space(struct vgpu_engine *e)
 enum gpu_fault_kind vgpu_context_load(struct vgpu_engine *e, uint64_t desc)
 {
 	struct vgpu_context *ctx = &e->context;
+	uint64_t start_ns = TRACE_CLOCK(vgpu_context_load);
 	gma_t page = gma(CTX_DESC_LRCA(desc) + REGISTER_PAGE);
 	gma_t fault_at;
 	const struct context_pair *tail;
@@ -234,8 +235,8 @@ enum gpu_fault_kind vgpu_context_load(struct vgpu_engine *e, uint64_t desc)
 	set_batches(e);
 	set_workaround_batches(e);
 	restore_registers(e);
-	TRACE(vgpu_context_load, e->id, CTX_DESC_ID(desc), e->workload.cs.head,
-	      e->workload.cs.tail);
+	TRACE_SINCE(start_ns, vgpu_context_load, e->id, CTX_DESC_ID(desc), e->workload.cs.head,
+		    e->workload.cs.tail);
 	return GPU_FAULT_NONE;
 }
 
@@ -306,6 +307,7 @@ static void store_changes(struct vgpu_engine *e, const uint32_t *page)
 void vgpu_context_save(struct vgpu_engine *e)
 {
 	struct vgpu_context *ctx = &e->context;
+	uint64_t start_ns = TRACE_CLOCK(vgpu_context_save);
 	uint32_t page[CONTEXT_DWORDS];
 
 	publish_workload(e);
@@ -315,7 +317,8 @@ void vgpu_context_save(struct vgpu_engine *e)
 	if (e->id == GPU_BCS)
 		memcpy(&page[BLT_STATE_AT], &e->workload.blt, sizeof(e->workload.blt));
 	store_changes(e, page);
-	TRACE(vgpu_context_save, e->id, CTX_DESC_ID(ctx->desc), e->workload.cs.head, 0);
+	TRACE_SINCE(start_ns, vgpu_context_save, e->id, CTX_DESC_ID(ctx->desc), e->workload.cs.head,
+		    e->workload.cs.tail);
 }
 
 uint32_t vgpu_context_tail(struct vgpu_engine *e)

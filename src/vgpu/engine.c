@@ -52,7 +52,6 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 {
 	struct vgpu *v = to_engine(client)->vgpu;
 
-	TRACE(gpu_interrupt, engine, bits, 0, 0);
 	lock_acquire(&v->lock);
 	vgpu_irq_assert_engine(v, engine, bits);
 	lock_release(&v->lock);
@@ -143,8 +142,9 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 	struct vgpu *v = e->vgpu;
 	enum gpu_fault_kind kind = fault_kind(v, fault);
 
-	TRACE(vgpu_fault, (uint64_t)e->id << 32 | fault->context_id, kind, fault->command_at,
-	      fault->address);
+	TRACE(vgpu_fault, (uint64_t)e->id << 32 | fault->context_id,
+	      (uint64_t)(kind | fault->ppgtt << 8 | fault->write << 9) << 32 | fault->header,
+	      fault->command_at, fault->address);
 	log_limited(LOG_INFO, "%s: %s: %s: context %u, %s (0x%08x) at 0x%llx, address 0x%llx",
 		    v->config.name, gpu_engine_name(e->id), gpu_fault_name(kind), fault->context_id,
 		    scan_command_name(e->id, fault->header), fault->header,
@@ -394,6 +394,7 @@ void vgpu_engine_init(struct vgpu *v, enum gpu_engine id)
 	e->base = gpu_engine_base(id);
 	e->client.ops = &client_ops;
 	e->entity.step = engine_step;
+	e->entity.id = id;
 	shadow_ggtt_init(&e->ggtt, vgpu_guest(v), v->ggtt, VGPU_GGTT_ENTRIES);
 	shadow_ggtt_limit(&e->ggtt, v->share);
 	shadow_ppgtt_init(&e->ppgtt, vgpu_guest(v));

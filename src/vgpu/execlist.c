@@ -77,6 +77,9 @@ bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair)
 	lock_acquire(&e->vgpu->lock);
 	found = atomic_exchange_explicit(&e->has_pending, false, memory_order_relaxed);
 	*pair = e->pending;
+	/* Inside the lock, so that a trace has it before the next write of ELSP. */
+	if (found)
+		TRACE(vgpu_taken, e->id, pair->desc[0], pair->desc[1], 0);
 	lock_release(&e->vgpu->lock);
 	return found;
 }

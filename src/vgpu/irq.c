@@ -65,9 +65,11 @@ static void evaluate(struct vgpu *v)
 	bool level = status != 0;
 
 	if (level && !v->irq_level) {
+		uint64_t start_ns = TRACE_CLOCK(vgpu_msi);
+
 		vgpu_count(&v->counters.interrupts);
-		TRACE(vgpu_msi, status, 0, 0, 0);
 		v->config.host->interrupt(v->config.opaque);
+		TRACE_SINCE(start_ns, vgpu_msi, status, 0, 0, 0);
 	}
 	v->irq_level = level;
 }

@@ -44,6 +44,8 @@ static bool within_budget(struct cs *cs, uint32_t accepted)
 static uint32_t scan(struct cs *cs, struct gpu_audit_finding *finding)
 {
 	const struct gpu_audit *audit = cs->workload->audit;
+	uint64_t start_ns = TRACE_CLOCK(scan_audit);
+	uint32_t accepted;
 	const struct gpu_audit_window window = {
 		.engine = cs->engine,
 		.source = source_of(cs),
@@ -52,7 +54,10 @@ static uint32_t scan(struct cs *cs, struct gpu_audit_finding *finding)
 	};
 
 	*finding = (struct gpu_audit_finding){ 0 };
-	return audit->ops->scan(audit, &window, finding);
+	accepted = audit->ops->scan(audit, &window, finding);
+	TRACE_SINCE(start_ns, scan_audit, (uint64_t)window.source << 32 | cs->engine,
+		    cs_address(cs), window.count * 4ull, accepted * 4ull);
+	return accepted;
 }
 
 enum cs_next cs_audit(struct cs *cs, uint32_t dwords)

@@ -87,6 +87,15 @@ void cs_interrupt(struct cs *cs, uint32_t bits)
 
 /* ---- Where commands come from --------------------------------------------------------------- */
 
+/* The batches that the saved position is in, for who follows. */
+static void trace_resumed(const struct cs *cs)
+{
+	for (unsigned int level = 0; level < 2; level++)
+		if (cs->at.bb_valid[level])
+			TRACE(gpu_batch, cs->engine, cs->at.bb_head[level], level,
+			      cs->at.bb_ppgtt[level] | 2);
+}
+
 /* The source that the saved position names. */
 static void enter_position(struct cs *cs)
 {
@@ -421,6 +430,7 @@ void cs_begin(struct cs *cs, struct gpu_workload *workload)
 		cs_fault(cs, kind);
 	else
 		enter_context(cs);
+	trace_resumed(cs);
 	publish(cs);
 }
 

@@ -65,6 +65,7 @@ enum cs_next mi_batch_buffer_start(struct cs *cs, const uint32_t *dw)
 /* Predication by MI_SET_PREDICATE ends with the batch that asked for it. */
 static enum cs_next leave_to_ring(struct cs *cs)
 {
+	TRACE(gpu_batch_end, cs->engine, 0, 0, 0);
 	cs->at.bb_valid[0] = cs->at.bb_valid[1] = false;
 	cs->at.set_predicate = 0;
 	cs_set_source(cs, CS_SOURCE_RING);
@@ -77,6 +78,7 @@ enum cs_next mi_batch_buffer_end(struct cs *cs)
 	case CS_SOURCE_BATCH1:
 		return leave_to_ring(cs);
 	case CS_SOURCE_BATCH2:
+		TRACE(gpu_batch_end, cs->engine, 1, 0, 0);
 		cs->at.bb_valid[1] = false;
 		cs_set_source(cs, CS_SOURCE_BATCH1);
 		return CS_JUMP;
