@@ -14,7 +14,7 @@
 #define FORCE_TO_NONPRIV_OFFSET 0x4d0u
 #define FORCE_TO_NONPRIV_SLOTS	12u
 #define FORCE_TO_NONPRIV_DENY	BIT(30)
-#define TIMESTAMP_BITS		36
+#define TIMESTAMP_UDW_MASK	0xfu /* the clock is 36 bits wide */
 
 struct reg_range {
 	uint32_t first, last; /* offsets, both included */
@@ -63,15 +63,14 @@ int cs_reg_find(enum gpu_engine engine, uint32_t offset)
 
 bool cs_reg_owned_read(struct cs *cs, uint32_t offset, uint32_t *value)
 {
-	uint64_t now = gpu_timestamp() & ((1ull << TIMESTAMP_BITS) - 1);
 	int index;
 
 	if (offset == cs->base + TIMESTAMP_OFFSET) {
-		*value = (uint32_t)now;
+		*value = (uint32_t)gpu_timestamp();
 		return true;
 	}
 	if (offset == cs->base + TIMESTAMP_UDW_OFFSET) {
-		*value = (uint32_t)(now >> 32);
+		*value = (uint32_t)(gpu_timestamp() >> 32) & TIMESTAMP_UDW_MASK;
 		return true;
 	}
 	index = cs_reg_find(cs->engine, offset);
