@@ -253,11 +253,19 @@ void vgpu_mmio_write(struct vgpu *v, uint32_t offset, const void *buf, size_t le
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-void vgpu_mmio_reset(struct vgpu *v, uint32_t first, uint32_t end)
+static void clear(struct vgpu *v, uint32_t first, uint32_t end)
 {
 	for (uint32_t at = first; at < end; at += 4)
 		if (vgpu_vreg(v, at))
 			vgpu_vreg_set(v, at, 0);
+}
+
+void vgpu_mmio_reset(struct vgpu *v, uint32_t first, uint32_t end)
+{
+	if (end - first == VGPU_MMIO_BYTES)
+		madvise((void *)v->vreg, VGPU_MMIO_BYTES, MADV_DONTNEED); /* zeros again */
+	else
+		clear(v, first, end);
 	for (unsigned int n = 0; n < VGPU_REG_ROWS; n++) {
 		const struct vgpu_reg_row *row = &vgpu_reg_rows[n];
 
