@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fuzz/clock.h"
 #include "fuzz/fuzz.h"
 #include "scan/scan.h"
 
@@ -149,6 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!audit.writable)
 		make_audit();
 	tail = (uint32_t)MIN(size - 1, (size_t)RING_BYTES - 4) & ~3u;
+	fuzz_clock_start();
 	run(data + 1, size - 1, data[0]);
+	fuzz_clock_stop();
 	return 0;
 }

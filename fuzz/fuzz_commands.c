@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fuzz/clock.h"
 #include "fuzz/fuzz.h"
 #include "gpu/gpu.h"
 #include "scan/scan.h"
@@ -169,7 +170,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1)
 		return 0;
+	fuzz_clock_start();
 	run(data + 1, size - 1, data[0]);
+	fuzz_clock_stop();
 	decode(data + 1, size - 1, data[0]);
 	return 0;
 }
