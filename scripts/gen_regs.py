@@ -13,7 +13,7 @@ import sys
 
 ENGINES = (('RCS', 0x2000), ('BCS', 0x22000), ('VCS0', 0x12000), ('VECS', 0x1a000))
 MMIO_BYTES = 2 << 20
-FLAGS = ('ro', 'wo', 'w1c', 'masked', 'unlocked', 'qword', 'cs', 'gpu', 'ctx')
+FLAGS = ('ro', 'wo', 'w1c', 'masked', 'unlocked', 'lockfree', 'qword', 'cs', 'gpu', 'ctx')
 VALUES = ('const', 'reset', 'wmask', 'read', 'write')
 
 

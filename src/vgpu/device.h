@@ -18,12 +18,21 @@
 
 struct vgpu_display;
 
-/* What vgpu_stats() reports; relaxed, any thread. */
-struct vgpu_counters {
-	_Atomic uint64_t reg_reads, reg_writes;
+/*
+ * Accesses by kind, counted in several places: a cache line for (nearly) each thread, so that vCPUs
+ * which look at registers do not fight over one.
+ */
+#define VGPU_ACCESS_SHARDS 16u
+struct vgpu_access_counters {
+	_Alignas(64) _Atomic uint64_t reg_reads;
+	_Atomic uint64_t reg_writes;
 	_Atomic uint64_t opregion_reads;
 	_Atomic uint64_t ggtt_reads, ggtt_writes;
 	_Atomic uint64_t aperture_reads, aperture_writes;
+};
+
+/* What else vgpu_stats() reports; relaxed, any thread. */
+struct vgpu_counters {
 	_Atomic uint64_t submissions[GPU_ENGINES];
 	_Atomic uint64_t contexts_completed[GPU_ENGINES];
 	_Atomic uint64_t engine_resets[GPU_ENGINES], full_resets;
@@ -45,6 +54,7 @@ struct vgpu {
 	_Atomic uint64_t *ggtt; /* VGPU_GGTT_ENTRIES */
 	struct vgpu_engine engines[GPU_ENGINES];
 	struct vgpu_display *display; /* the display files'; guarded by lock */
+	struct vgpu_access_counters accesses[VGPU_ACCESS_SHARDS];
 	struct vgpu_counters counters;
 
 	/* What commands with privilege may do; constant. */
@@ -57,6 +67,9 @@ struct vgpu {
 	bool driver_ready;
 	struct gpu_fault last_fault;
 };
+
+/* vgpu.c: where this thread counts its accesses. */
+struct vgpu_access_counters *vgpu_accesses(struct vgpu *v);
 
 /* audit.c: fills in what commands may do. */
 void vgpu_audit_init(struct vgpu *v);

@@ -65,7 +65,7 @@ void vgpu_ggtt_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
 		uint64_t value = entry_load(v, offset / 8) >> (8 * (offset & 7));
 
 		memcpy(out, &value, n);
-		vgpu_count(&v->counters.ggtt_reads);
+		vgpu_count(&vgpu_accesses(v)->ggtt_reads);
 		offset += (uint32_t)n;
 		out += n;
 		len -= n;
@@ -86,7 +86,7 @@ void vgpu_ggtt_write(struct vgpu *v, uint32_t offset, const void *buf, size_t le
 		} else {
 			entry_merge(v, offset, in, n);
 		}
-		vgpu_count(&v->counters.ggtt_writes);
+		vgpu_count(&vgpu_accesses(v)->ggtt_writes);
 		TRACE(vgpu_ggtt_write, offset / 8, entry_load(v, offset / 8), 0, 0);
 		offset += (uint32_t)n;
 		in += n;
@@ -218,7 +218,7 @@ void vgpu_aperture_read(struct vgpu *v, uint64_t offset, void *buf, size_t len)
 	struct guest *guest = vgpu_guest(v);
 	uint8_t *out = buf;
 
-	vgpu_count(&v->counters.aperture_reads);
+	vgpu_count(&vgpu_accesses(v)->aperture_reads);
 	guest_enter(guest);
 	while (len) {
 		struct piece piece = find_piece(v, offset);
@@ -237,7 +237,7 @@ void vgpu_aperture_write(struct vgpu *v, uint64_t offset, const void *buf, size_
 	struct guest *guest = vgpu_guest(v);
 	const uint8_t *in = buf;
 
-	vgpu_count(&v->counters.aperture_writes);
+	vgpu_count(&vgpu_accesses(v)->aperture_writes);
 	guest_enter(guest);
 	while (len) {
 		struct piece piece = find_piece(v, offset);

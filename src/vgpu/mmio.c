@@ -96,7 +96,7 @@ static uint32_t read_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_
 		return value;
 	if (!row->read)
 		return vgpu_vreg(v, offset);
-	if (row->flags & VGPU_REG_UNLOCKED)
+	if (row->flags & (VGPU_REG_UNLOCKED | VGPU_REG_LOCKFREE))
 		return row->read(v, offset);
 	lock_acquire(&v->lock);
 	value = row->read(v, offset);
@@ -207,7 +207,7 @@ void vgpu_mmio_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
 		uint64_t value = read_qword(v, offset);
 
 		memcpy(out, &value, 8);
-		vgpu_count(&v->counters.reg_reads);
+		vgpu_count(&vgpu_accesses(v)->reg_reads);
 		TRACE(vgpu_mmio_read, offset, len, value, 0);
 		return;
 	}
@@ -217,7 +217,7 @@ void vgpu_mmio_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
 		uint32_t value = vgpu_reg_read(v, offset & ~3u) >> (8 * skip);
 
 		memcpy(out, &value, n);
-		vgpu_count(&v->counters.reg_reads);
+		vgpu_count(&vgpu_accesses(v)->reg_reads);
 		TRACE(vgpu_mmio_read, offset, n, value, 0);
 		offset += (uint32_t)n;
 		out += n;
@@ -242,7 +242,7 @@ void vgpu_mmio_write(struct vgpu *v, uint32_t offset, const void *buf, size_t le
 		size_t n = MIN(len, (size_t)(4 - (offset & 3)));
 		uint32_t value = merge(v, offset, in, n);
 
-		vgpu_count(&v->counters.reg_writes);
+		vgpu_count(&vgpu_accesses(v)->reg_writes);
 		TRACE(vgpu_mmio_write, offset, n, value, 0);
 		vgpu_reg_write(v, offset & ~3u, value);
 		offset += (uint32_t)n;

@@ -21,6 +21,7 @@ enum vgpu_reg_flags {
 	VGPU_REG_CS = BIT(6),
 	VGPU_REG_GPU = BIT(7),
 	VGPU_REG_CTX = BIT(8),
+	VGPU_REG_LOCKFREE = BIT(9),
 };
 
 /* A run of dwords [offset, end) with the same behaviour. */

@@ -60,9 +60,10 @@ int vgpu_create(const struct vgpu_config *config, struct vgpu **out)
 
 	if (ret)
 		return ret;
-	v = calloc(1, sizeof(*v));
+	v = aligned_alloc(_Alignof(struct vgpu), sizeof(*v));
 	if (!v)
 		return -ENOMEM;
+	memset(v, 0, sizeof(*v));
 	v->config = *config;
 	v->config.name = strdup(config->name ? config->name : "vgpu");
 	lock_init(&v->lock, LOCK_VGPU);
@@ -147,7 +148,7 @@ void vgpu_bar0_read(struct vgpu *v, uint64_t offset, void *buf, size_t len)
 			vgpu_mmio_read(v, (uint32_t)offset, out, n);
 			break;
 		case AREA_OPREGION:
-			vgpu_count(&v->counters.opregion_reads);
+			vgpu_count(&vgpu_accesses(v)->opregion_reads);
 			vgpu_opregion_read(v, (uint32_t)(offset - VGPU_OPREGION_OFFSET), out, n);
 			break;
 		case AREA_GGTT:
@@ -213,9 +214,34 @@ bool vgpu_pci_config_read(struct vgpu *v, uint16_t offset, uint64_t bar0, uint8_
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
+struct vgpu_access_counters *vgpu_accesses(struct vgpu *v)
+{
+	static _Atomic uint32_t threads;
+	static _Thread_local uint32_t number; /* from 1 */
+
+	if (unlikely(!number))
+		number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
+	return &v->accesses[number % VGPU_ACCESS_SHARDS];
+}
+
 static uint64_t counted(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void access_stats(struct vgpu *v, struct vgpu_stats *stats)
+{
+	for (unsigned int i = 0; i < VGPU_ACCESS_SHARDS; i++) {
+		const struct vgpu_access_counters *shard = &v->accesses[i];
+
+		stats->reg_reads += counted(&shard->reg_reads);
+		stats->reg_writes += counted(&shard->reg_writes);
+		stats->opregion_reads += counted(&shard->opregion_reads);
+		stats->ggtt_reads += counted(&shard->ggtt_reads);
+		stats->ggtt_writes += counted(&shard->ggtt_writes);
+		stats->aperture_reads += counted(&shard->aperture_reads);
+		stats->aperture_writes += counted(&shard->aperture_writes);
+	}
 }
 
 static void engine_stats(struct vgpu *v, enum gpu_engine id, struct vgpu_stats *stats)
@@ -238,13 +264,7 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	stats->last_fault = v->last_fault;
 	stats->driver_ready = v->driver_ready;
 	lock_release(&v->lock);
-	stats->reg_reads = counted(&c->reg_reads);
-	stats->reg_writes = counted(&c->reg_writes);
-	stats->opregion_reads = counted(&c->opregion_reads);
-	stats->ggtt_reads = counted(&c->ggtt_reads);
-	stats->ggtt_writes = counted(&c->ggtt_writes);
-	stats->aperture_reads = counted(&c->aperture_reads);
-	stats->aperture_writes = counted(&c->aperture_writes);
+	access_stats(v, stats);
 	stats->full_resets = counted(&c->full_resets);
 	stats->interrupts = counted(&c->interrupts);
 	stats->unknown_registers = counted(&c->unknown_registers);
