@@ -46,6 +46,7 @@ struct guest_kvm {
 	struct lock run_lock; /* LOCK_RUNS: slack() takes the device's */
 	struct guest_run runs[KVM_GUEST_MAX_RUNS];
 	unsigned int run_count;
+	_Atomic uint64_t run_at[KVM_GUEST_MAX_RUNS]; /* their addresses, for whoever has no lock */
 };
 
 static inline struct guest_kvm *guest_kvm_of(struct guest *guest)

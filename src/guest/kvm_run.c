@@ -26,10 +26,12 @@ static int add_run(struct guest_kvm *kvm, const struct guest_run *run)
 {
 	if (kvm->run_count == KVM_GUEST_MAX_RUNS)
 		return -ENOSPC;
-	kvm->runs[kvm->run_count++] = *run;
+	unsigned int index = kvm->run_count++;
+	kvm->runs[index] = *run;
+	atomic_store(&kvm->run_at[index], run->gpa.v);
 	int err = set_zone(kvm, run, true);
 	if (err)
-		kvm->run_count--;
+		atomic_store(&kvm->run_at[--kvm->run_count], 0);
 	return err;
 }
 
@@ -40,7 +42,10 @@ static int remove_run(struct guest_kvm *kvm, const struct guest_run *run)
 		if (kvm->runs[i].gpa.v != run->gpa.v)
 			continue;
 		set_zone(kvm, run, false);
+		/* The one that moves into the gap is there at every moment. */
 		kvm->runs[i] = kvm->runs[--kvm->run_count];
+		atomic_store(&kvm->run_at[i], kvm->runs[i].gpa.v);
+		atomic_store(&kvm->run_at[kvm->run_count], 0);
 		return 0;
 	}
 	return -ENOENT;
@@ -56,6 +61,19 @@ int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on)
 	int err = on ? add_run(kvm, run) : remove_run(kvm, run);
 	lock_release(&kvm->run_lock);
 	return err;
+}
+
+bool guest_kvm_in_run(struct guest *guest, gpa_t gpa)
+{
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+
+	for (unsigned int i = 0; i < KVM_GUEST_MAX_RUNS; i++) {
+		uint64_t at = atomic_load_explicit(&kvm->run_at[i], memory_order_relaxed);
+
+		if (!at || at == gpa.v)
+			return at != 0;
+	}
+	return false;
 }
 
 unsigned int guest_kvm_slack(struct guest *guest)

@@ -56,7 +56,14 @@ static inline bool kvm_ring_waiting(struct kvm_door *door)
 		atomic_load_explicit(&door->ring, memory_order_acquire);
 
 	return ring && __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) !=
-			       __atomic_load_n(&door->head, __ATOMIC_RELAXED);
+			       __atomic_load_n(&door->head, __ATOMIC_ACQUIRE);
+}
+
+/* True when a store may have found the ring full, or changes how much room it may have. */
+static inline bool kvm_ring_concerns(struct kvm_door *door, gpa_t gpa)
+{
+	return atomic_load_explicit(&door->ring, memory_order_relaxed) &&
+	       (kvm_ring_waiting(door) || guest_kvm_in_run(door->config.guest, gpa));
 }
 
 #endif

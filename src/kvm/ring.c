@@ -85,7 +85,7 @@ static void take(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 
 	while (door->head != last) {
 		serve(door, &ring->coalesced_mmio[door->head]);
-		__atomic_store_n(&door->head, (door->head + 1) % RING_ENTRIES, __ATOMIC_RELAXED);
+		__atomic_store_n(&door->head, (door->head + 1) % RING_ENTRIES, __ATOMIC_RELEASE);
 	}
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vCPUs and their exits.  An access is served where it arrives, on the vCPU's thread, with no
- * hand-off and no allocation; a load takes no lock that vCPUs share.  Stores that wait in the ring
- * come first, whatever the exit was: the VMM may be about to look at what they did.
+ * hand-off and no allocation; while nothing waits in the ring neither a load nor a store takes a
+ * lock that vCPUs share, but for the registers that take stores in runs.  Stores that wait come
+ * first, whatever the exit was: the VMM may be about to look at what they did.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ bool kvm_vcpu_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, size_t len, bo
 	bool served;
 
 	TRACE(kvm_exit_mmio, vcpu->number, gpa.v, len, write);
-	if (write && atomic_load_explicit(&door->ring, memory_order_relaxed)) {
+	if (write && kvm_ring_concerns(door, gpa)) {
 		served = kvm_ring_store(door, vcpu, gpa, buf, len);
 	} else {
 		if (kvm_ring_waiting(door))

@@ -154,10 +154,12 @@ static void model_open(struct model *m, bool old_kernel, uint32_t start)
 	assert_int_equal(guest_kvm_create(&config, &m->guest), 0);
 	assert_int_equal(m->guest->ops->trap(m->guest, &trap), 0);
 	/* As guest_kvm_run() leaves them, without a KVM to tell. */
-	for (unsigned int i = 0; i < ENGINES; i++)
+	for (unsigned int i = 0; i < ENGINES; i++) {
 		guest_kvm_of(m->guest)->runs[i] = (struct guest_run){
 			.gpa = gpa(AT + 4 * i), .bytes = 4, .slack = device_slack, .opaque = m
 		};
+		guest_kvm_of(m->guest)->run_at[i] = AT + 4 * i;
+	}
 	guest_kvm_of(m->guest)->run_count = ENGINES;
 	struct kvm_door_config door = {
 		.guest = m->guest, .vm_fd = -1, .store = foreign_store, .opaque = m
@@ -272,6 +274,39 @@ static void stores_of_others_are_handed_on(void **state)
 
 /* ---- Several vCPUs ---- */
 
+static void *plain_vcpu(void *opaque)
+{
+	struct model *m = opaque;
+	struct kvm_vcpu *vcpu;
+	uint32_t value = 7;
+
+	kvm_vcpu_create(m->door, NULL, &vcpu);
+	kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, true);
+	kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, false);
+	kvm_vcpu_destroy(vcpu);
+	return NULL;
+}
+
+/* While nothing waits, neither a load nor a store of another register needs the ring's lock. */
+static void plain_accesses_do_not_wait_for_the_ring(void **state)
+{
+	struct timespec end;
+	pthread_t thread;
+	struct model m;
+
+	model_open(&m, false, 0);
+	lock_acquire(&m.door->ring_lock);
+	pthread_create(&thread, NULL, plain_vcpu, &m);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += 10;
+	int err = pthread_timedjoin_np(thread, NULL, &end);
+	lock_release(&m.door->ring_lock);
+	if (err)
+		pthread_join(thread, NULL);
+	assert_int_equal(err, 0);
+	model_close(&m);
+}
+
 struct cpu {
 	pthread_t thread;
 	struct model *m;
@@ -356,6 +391,7 @@ int main(void)
 		cmocka_unit_test(wherever_it_starts),
 		cmocka_unit_test(a_load_sees_the_stores_before_it),
 		cmocka_unit_test(stores_of_others_are_handed_on),
+		cmocka_unit_test(plain_accesses_do_not_wait_for_the_ring),
 		cmocka_unit_test(runs_of_several_vcpus_all_arrive),
 	};
 
