@@ -59,7 +59,7 @@ static void machine_open(struct machine *m, bool trap_all)
 {
 	struct mediant_vm_config vm;
 	struct mediant_device_config device;
-	const char *missing = rig_open(&m->rig, false);
+	const char *missing = rig_open(&m->rig, false, NULL);
 
 	if (missing)
 		bench_die("%s", missing);
@@ -79,7 +79,7 @@ static void machine_open(struct machine *m, bool trap_all)
 	must(mediant_device_create(m->vm, &device, &m->device), "vGPU");
 	m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	must(mediant_device_irq_eventfd(m->device, MEDIANT_IRQ_MSI, 0, m->event_fd), "MSI");
-	must(mediant_vcpu_create(m->vm, m->rig.run, &m->vcpu), "vCPU");
+	must(mediant_vcpu_create(m->vm, m->rig.cpu.run, &m->vcpu), "vCPU");
 	config_write(m, 0x10, (uint32_t)BAR0_AT, 4);
 	config_write(m, 0x18, (uint32_t)BAR2_AT, 4);
 	config_write(m, 0x04, 6, 2);
@@ -222,7 +222,7 @@ static void nothing(void *opaque)
 
 static void spare_open(struct spare *s)
 {
-	const char *missing = rig_open(&s->rig, true);
+	const char *missing = rig_open(&s->rig, true, NULL);
 
 	if (missing)
 		bench_die("%s", missing);
@@ -248,7 +248,7 @@ static void spare_open(struct spare *s)
 					.vm_fd = s->rig.vm_fd,
 					.coalesce = true };
 	must(kvm_door_create(&door, &s->door), "ring of coalesced stores");
-	must(kvm_vcpu_create(s->door, s->rig.run, &s->vcpu), "vCPU");
+	must(kvm_vcpu_create(s->door, s->rig.cpu.run, &s->vcpu), "vCPU");
 }
 
 static void spare_close(struct spare *s)
@@ -416,7 +416,7 @@ static double pass_exits(bool trap_all, unsigned int steps, double *us)
 	machine_open(&m, trap_all);
 	for (int round = 0; round < ROUNDS; round++) {
 		bench_sample(&times, run(&m.rig, job, serve_device, &m));
-		exits = (double)m.rig.exits / PER_ROUND;
+		exits = (double)m.rig.cpu.exits / PER_ROUND;
 	}
 	machine_close(&m);
 	*us = bench_percentile_us(&times, 50);
@@ -455,7 +455,7 @@ int main(int argc, char **argv)
 	struct spare spare;
 	struct rig rig;
 	int cpu;
-	const char *missing = rig_open(&rig, true);
+	const char *missing = rig_open(&rig, true, NULL);
 
 	rig_close(&rig);
 	if (missing) {

@@ -56,19 +56,26 @@ run step "layers" -- scripts/check-layers.py
 run step "test-runner: self-test" --quiet -- python3 tests/scripts/test_runner.py
 run step "guest runner: self-test" --quiet -- python3 tests/scripts/test_guest_run.py
 
+# Tests that want /dev/kvm: here, or further down in a machine that QEMU emulates.
+nested=
+[ -n "$quick" ] || { [ -r /dev/kvm ] && [ -w /dev/kvm ]; } || nested="--no-suite kvm"
+
 sanitizers="-Db_lundef=false -Ddebug_checks=true"
 if build "gcc" build; then
 	run step "headers alone" --quiet -- scripts/check-headers build
-	run meson "tests as installed" build --slow 2
+	# shellcheck disable=SC2086
+	run meson "tests as installed" build --slow 2 $nested
 fi
 if CC=clang build "ASan and UBSan" build-asan -Db_sanitize=address,undefined -Dfuzz=true \
 	$sanitizers; then
 	run step "static analysis" --quiet --limit 900 -- scripts/analyse.py build-asan
-	run meson "tests under ASan and UBSan" build-asan --slow 4
+	# shellcheck disable=SC2086
+	run meson "tests under ASan and UBSan" build-asan --slow 4 $nested
 	run step "fuzz targets, 10 s each" --limit 300 -- scripts/fuzz.sh 10
 fi
 if build "TSan" build-tsan -Db_sanitize=thread $sanitizers; then
-	run meson "tests under TSan" build-tsan --slow 6 --no-suite no-tsan
+	# shellcheck disable=SC2086
+	run meson "tests under TSan" build-tsan --slow 6 --no-suite no-tsan $nested
 fi
 
 if [ -n "$quick" ]; then
@@ -76,6 +83,8 @@ if [ -n "$quick" ]; then
 else
 	run step "QEMU and the guest's image" --limit 1800 -- sh -c \
 		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
+	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --limit 900 -- \
+		python3 tests/nested/run.py build build-asan build-tsan
 	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
 fi
 

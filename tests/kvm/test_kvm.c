@@ -76,7 +76,7 @@ static int route(void *opaque, uint32_t gsi, const struct guest_msi *msi)
 static int open_fixture(void **state, bool irqchip)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const char *missing = rig_open(&f->rig, irqchip);
+	const char *missing = rig_open(&f->rig, irqchip, NULL);
 	struct guest_kvm_config config = {
 		.vm_fd = f->rig.vm_fd,
 		.slot_count = 64,
@@ -101,7 +101,7 @@ static int open_fixture(void **state, bool irqchip)
 	assert_int_equal(guest_kvm_memory_add(f->guest, &memory), 0);
 	struct kvm_door_config door = { .guest = f->guest, .vm_fd = f->rig.vm_fd };
 	assert_int_equal(kvm_door_create(&door, &f->door), 0);
-	assert_int_equal(kvm_vcpu_create(f->door, f->rig.run, &f->vcpu), 0);
+	assert_int_equal(kvm_vcpu_create(f->door, f->rig.cpu.run, &f->vcpu), 0);
 	return 0;
 }
 
@@ -140,7 +140,7 @@ static uint64_t store_pages(struct fixture *f, uint64_t at, uint64_t count, uint
 	};
 
 	assert_int_equal(rig_run(&f->rig, &job, serve, f), 0);
-	return f->rig.exits;
+	return f->rig.cpu.exits;
 }
 
 static uint32_t word_at(struct fixture *f, uint64_t gpa)
@@ -251,7 +251,7 @@ static void a_doorbell_does_not_exit(void **state)
 	doorbell.eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_int_equal(f->guest->ops->doorbell(f->guest, &doorbell, true), 0);
 	assert_int_equal(rig_run(&f->rig, &job, serve, f), 0);
-	assert_int_equal(f->rig.exits, 0);
+	assert_int_equal(f->rig.cpu.exits, 0);
 	assert_int_equal(read(doorbell.eventfd, &count, sizeof(count)), sizeof(count));
 	assert_int_equal(count, 10);
 	assert_int_equal(f->guest->ops->doorbell(f->guest, &doorbell, false), 0);
@@ -276,7 +276,7 @@ static void a_window_is_read_without_an_exit(void **state)
 	page[1] = 7;
 	assert_int_equal(f->guest->ops->window(f->guest, &window, true), 0);
 	assert_int_equal(rig_run(&f->rig, &load, serve, f), 0);
-	assert_int_equal(f->rig.exits, 0);
+	assert_int_equal(f->rig.cpu.exits, 0);
 	assert_int_equal(load.sum, 35);
 	assert_int_equal(rig_run(&f->rig, &store, serve, f), 0);
 	assert_int_equal(f->trapped, 5);
@@ -284,7 +284,7 @@ static void a_window_is_read_without_an_exit(void **state)
 	assert_int_equal(f->guest->ops->window(f->guest, &window, false), 0);
 	load.sum = 0;
 	assert_int_equal(rig_run(&f->rig, &load, serve, f), 0);
-	assert_int_equal(f->rig.exits, 5);
+	assert_int_equal(f->rig.cpu.exits, 5);
 	assert_int_equal(load.sum, 5 * (PAGE_BYTES + 4));
 	free(page);
 }
@@ -295,7 +295,7 @@ static bool requested(struct fixture *f, unsigned int vector)
 {
 	struct kvm_lapic_state lapic;
 
-	assert_int_equal(ioctl(f->rig.vcpu_fd, KVM_GET_LAPIC, &lapic), 0);
+	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_GET_LAPIC, &lapic), 0);
 	return lapic.regs[0x200 + vector / 32 * 16 + vector % 32 / 8] & (1 << vector % 8);
 }
 
@@ -303,9 +303,9 @@ static void enable_lapic(struct fixture *f)
 {
 	struct kvm_lapic_state lapic;
 
-	assert_int_equal(ioctl(f->rig.vcpu_fd, KVM_GET_LAPIC, &lapic), 0);
+	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_GET_LAPIC, &lapic), 0);
 	lapic.regs[0xf1] |= 1; /* SPIV: software enable */
-	assert_int_equal(ioctl(f->rig.vcpu_fd, KVM_SET_LAPIC, &lapic), 0);
+	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_SET_LAPIC, &lapic), 0);
 }
 
 static bool wait_requested(struct fixture *f, unsigned int vector)
@@ -364,7 +364,7 @@ int main(void)
 		with_irqchip(a_message_is_sent_by_hand),
 	};
 	struct rig rig;
-	const char *missing = rig_open(&rig, true);
+	const char *missing = rig_open(&rig, true, NULL);
 
 	rig_close(&rig);
 	if (missing) {

@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the tests that want /dev/kvm on a machine that has none: in an emulated AMD machine.
+
+    tests/nested/run.py [BUILD…] [--only PATTERN] [--cpus N]
+
+QEMU's emulation of a CPU has AMD's virtualisation (SVM) with nested paging, so the Debian kernel
+of the guest's image loads its KVM there: the very module, vCPUs, slots and irqfds of a server, only
+slow.  The programs are this machine's own (its root is shared read-only by 9p), from the suite
+"kvm" of each BUILD folder (build).  Results are counted as by scripts/test-runner.py; the last line is
+"N passed, N failed, N skipped".  Where it cannot be done it says why and ends with status 77.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "guest"))
+
+from harness import host, proc  # noqa: E402
+
+MEMORY = "2G"
+BOOT_LIMIT = 120	# seconds until the first job begins; 6 on a quiet machine
+SLOWNESS = 4		# factor on the tests' own time limits
+SKIP_STATUS = 77
+
+
+def load_runner():
+    """scripts/test-runner.py: how a program is run and its results counted."""
+    spec = importlib.util.spec_from_file_location("test_runner",
+                                                  host.ROOT / "scripts" / "test-runner.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+runner = load_runner()
+
+
+# ---- What goes in -------------------------------------------------------------------------------
+
+def cpio_entry(name, mode, data):
+    path = name.encode() + b"\0"
+    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(path), 0)
+    head = b"070701" + b"".join(b"%08x" % field for field in fields) + path
+    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+
+
+def write_ramdisk(image, path):
+    """The image's own ramdisk, for its busybox and modules, with our first program added."""
+    given = (image / "initrd").read_bytes()
+    ours = cpio_entry("nested-init", 0o100755, (HERE / "init").read_bytes())
+    path.write_bytes(given + bytes(-len(given) % 4) + ours + cpio_entry("TRAILER!!!", 0, b""))
+
+
+class Job:
+    """One test program of one build."""
+
+    def __init__(self, build, test):
+        self.build, self.test = pathlib.Path(build).resolve(), test
+        self.name = f"{self.build.name}/{test['name']}"
+        self.limit = (test.get("timeout") or 30) * SLOWNESS
+
+    def lines(self, number):
+        env = runner.sanitizer_env(self.test.get("env") or {})
+        own = {key: value for key, value in env.items() if os.environ.get(key) != value}
+        words = ["env", *(f"{key}={value}" for key, value in own.items()),
+                 "timeout", "-k", "5", str(self.limit),
+                 *runner.tsan_prefix(self.build), *self.test["cmd"]]
+        return [f"cd {shlex.quote(str(self.test.get('workdir') or self.build))}",
+                f"{shlex.join(words)} >/run/out/{number}.log 2>&1 </dev/null",
+                f"echo $? >/run/out/{number}.part; mv /run/out/{number}.part /run/out/{number}.rc"]
+
+
+def jobs_of(build, only):
+    listed = subprocess.run(["meson", "introspect", "--tests", build], check=True,
+                            capture_output=True, text=True).stdout
+    return [Job(build, test) for test in json.loads(listed)
+            if any(suite.split(":")[-1] == "kvm" for suite in test["suite"])
+            and (not only or any(re.search(part, test["name"]) for part in only))]
+
+
+def write_jobs(jobs, out):
+    lines = ["export HOME=/run/tmp TMPDIR=/run/tmp PATH=" + shlex.quote(os.environ["PATH"]),
+             "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1", ": >/run/out/begun"]
+    for number, job in enumerate(jobs):
+        lines += job.lines(number)
+    (out / "jobs").write_text("\n".join(lines) + "\n")
+
+
+# ---- The machine --------------------------------------------------------------------------------
+
+def missing(qemu):
+    """Why this cannot be done here, or None."""
+    devices = subprocess.run([qemu, "-device", "help"], capture_output=True, text=True).stdout
+    if '"virtio-9p-pci"' not in devices:
+        return f"{qemu} was built without virtio-9p, by which programs would be shared"
+    return None
+
+
+def argv(qemu, image, folder, cpus):
+    return [qemu, "-nodefaults", "-no-user-config", "-machine", "q35,sata=off,smbus=off",
+            "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", str(cpus),
+            "-m", MEMORY, "-display", "none", "-no-reboot",
+            "-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console",
+            "-kernel", str(image / "vmlinuz"), "-initrd", str(folder / "ramdisk"),
+            "-append", "console=ttyS0 panic=-1 quiet rdinit=/nested-init norandmaps mitigations=off",
+            "-drive", f"if=none,id=image,format=raw,readonly=on,file={image}/root.squashfs",
+            "-device", "virtio-blk-pci,drive=image",
+            "-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
+            "-fsdev", f"local,id=out,path={folder}/out,security_model=none",
+            "-device", "virtio-9p-pci,fsdev=out,mount_tag=out"]
+
+
+class Machine:
+    def __init__(self, folder, qemu, image, cpus):
+        self.folder = folder
+        self.process = proc.Process("QEMU", argv(qemu, image, folder, cpus), folder / "qemu.log")
+
+    def gone(self):
+        if self.process.running():
+            return None
+        return f"the machine ended: {self.last_words()}"
+
+    def last_words(self):
+        console = (self.folder / "console.log").read_text(errors="replace")
+        words = [line for line in (self.process.log() + console).splitlines()
+                 if line.strip() and "doesn't support requested feature" not in line]
+        return " | ".join(words[-3:])
+
+    def wait(self, name, limit):
+        """Until the file @name is there; the machine may have ended right after making it."""
+        path = self.folder / "out" / name
+        proc.wait_for(name, limit, path.exists, 0.1,
+                      lambda: None if path.exists() else self.gone())
+        return path
+
+
+# ---- What comes out -----------------------------------------------------------------------------
+
+class Totals:
+    def __init__(self, kept):
+        self.kept = kept
+        self.passed = self.failed = self.skipped = self.programs = 0
+
+    def add(self, job, entry, text):
+        self.programs += 1
+        for word in ("passed", "failed", "skipped"):
+            setattr(self, word, getattr(self, word) + entry[word])
+        counts = ", ".join(f"{entry[word]} {word}" for word in ("passed", "failed", "skipped")
+                           if entry[word])
+        print(f"{'not ok' if entry['failed'] else 'ok'} {self.programs} - {job.name} "
+              f"({entry['seconds']:.1f} s): {counts}", flush=True)
+        for skip in entry["skips"]:
+            print(f"#   # SKIP {skip}", flush=True)
+        (self.kept / f"{runner.slug(job.name)}.log").write_text(text)
+        if entry["failed"]:
+            for line in entry["failures"] + text.splitlines()[-30:]:
+                print(f"#   {line}", flush=True)
+
+
+def run_job(machine, number, job, totals):
+    begun = time.monotonic()
+    remark, status = None, None
+    try:
+        status = int(machine.wait(f"{number}.rc", job.limit + 60).read_text())
+        if status in (124, 137):
+            remark = f"ended after its time limit of {job.limit} s"
+    except TimeoutError as error:
+        remark = str(error)
+    log = machine.folder / "out" / f"{number}.log"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    seconds = time.monotonic() - begun
+    if status == SKIP_STATUS:
+        words = (text.strip().splitlines() or ["?"])[-1]
+        entry = runner.result("kvm", job.name, seconds, skips=[f"{job.name}: {words}"])
+    else:
+        entry = runner.count_program("kvm", job.name, status, seconds, remark, text)
+    totals.add(job, entry, text)
+
+
+def run_all(jobs, options, folder):
+    kept = host.ROOT / "out" / "nested"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    totals = Totals(kept)
+    image = host.image()
+    (folder / "out").mkdir()
+    write_ramdisk(image, folder / "ramdisk")
+    write_jobs(jobs, folder / "out")
+    begun = time.monotonic()
+    machine = Machine(folder, host.qemu(), image, options.cpus)
+    try:
+        machine.wait("begun", BOOT_LIMIT)
+        kernel = (folder / "out" / "kernel").read_text().strip()
+        print(f"# Linux {kernel} with KVM is up after {time.monotonic() - begun:.1f} s; "
+              f"{len(jobs)} programs", flush=True)
+        for number, job in enumerate(jobs):
+            run_job(machine, number, job, totals)
+    except TimeoutError as error:
+        totals.failed += 1
+        print(f"not ok - the machine: {error}; {machine.last_words()}", flush=True)
+    finally:
+        machine.process.stop()
+        for name in ("console.log", "qemu.log"):
+            shutil.copy(folder / name, kept)
+    return totals
+
+
+def end_early(number, _):
+    sys.exit(128 + number)
+
+
+def main():
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, end_early)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", nargs="*", default=["build"])
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
+                        help="tests whose name matches; may be repeated")
+    parser.add_argument("--cpus", type=int, default=min(4, max(2, os.cpu_count() or 2)))
+    options = parser.parse_args()
+    why = missing(host.qemu())
+    if why:
+        print(f"skipped: {why}")
+        return SKIP_STATUS
+    jobs = [job for build in options.build for job in jobs_of(build, options.only)]
+    folder = host.scratch()
+    try:
+        totals = run_all(jobs, options, folder)
+    finally:
+        proc.end_all()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped", flush=True)
+    return 1 if totals.failed or not totals.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
