@@ -3,7 +3,8 @@
  * How fast the blitter fills and copies 16 MiB of 32-bit pixels, beside memset and memcpy of as
  * much in the same memory, turn by turn.  A blit is measured as a guest would meet it: a context
  * is loaded, its ring calls a batch in a PPGTT of 4 KiB pages, the batch holds one command.
- * blt.copy.* are between surfaces of the same tiling, blt.tile.* from a linear to a tiled one.
+ * blt.copy.* are between surfaces of the same tiling, blt.copy.*.shifted so that their tiles do not
+ * coincide, blt.tile.* from a linear to a tiled one.
  * One thread.
  *
  *   bench-blt [JSONL]
@@ -26,6 +27,8 @@
 #define SRC_AT	      (DST_AT + (uint32_t)SURFACE_BYTES)
 #define MEMORY_BYTES  (SRC_AT + SURFACE_BYTES)
 #define SAMPLES	      60u
+/* Of 4-byte pixels: neither tiles nor columns of 16 bytes coincide. */
+#define SHIFT	      13u
 
 #define MI_BATCH_BUFFER_START 0x18800001u
 #define MI_BATCH_PPGTT	      BIT(8)
@@ -166,17 +169,20 @@ static uint32_t pitch_field(uint32_t tiled)
 	return tiled ? PITCH / 4 : PITCH;
 }
 
-/* @tiled: SRC_TILED, DST_TILED, both or none. */
-static void put_copy(struct machine *m, uint32_t tiled)
+/*
+ * @tiled: SRC_TILED, DST_TILED, both or none.  @shift: by how many pixels and rows the source lies
+ * further to the right and down than the destination; the rectangle is so much smaller.
+ */
+static void put_copy(struct machine *m, uint32_t tiled, uint32_t shift)
 {
 	const uint32_t batch[] = {
 		XY_SRC_COPY_BLT | tiled,
 		BR13(0xcc) | pitch_field(tiled & DST_TILED),
 		0,
-		HEIGHT << 16 | WIDTH,
+		(HEIGHT - shift) << 16 | (WIDTH - shift),
 		DST_AT,
 		0,
-		0,
+		shift << 16 | shift,
 		pitch_field(tiled & SRC_TILED),
 		SRC_AT,
 		0,
@@ -191,6 +197,7 @@ struct measure {
 	bool copy;
 	uint32_t tiled;
 	uint32_t swctrl;
+	uint32_t shift;
 };
 
 /* Ours and the library's function take turns, so that both meet the same neighbours. */
@@ -203,7 +210,7 @@ static void measure(struct machine *m, const struct measure *what, FILE *jsonl)
 	bench_samples_init(&library, SAMPLES);
 	m->swctrl = what->swctrl;
 	if (what->copy)
-		put_copy(m, what->tiled);
+		put_copy(m, what->tiled, what->shift);
 	else
 		put_fill(m);
 	for (unsigned int i = 0; i < SAMPLES; i++) {
@@ -240,6 +247,8 @@ int main(int argc, char **argv)
 		{ "blt.copy.linear", true },
 		{ "blt.copy.xtile", true, SRC_TILED | DST_TILED },
 		{ "blt.copy.ytile", true, SRC_TILED | DST_TILED, BCS_SWCTRL_BOTH_Y },
+		{ "blt.copy.xtile.shifted", true, SRC_TILED | DST_TILED, 0, SHIFT },
+		{ "blt.copy.ytile.shifted", true, SRC_TILED | DST_TILED, BCS_SWCTRL_BOTH_Y, SHIFT },
 		{ "blt.tile.x", true, DST_TILED },
 		{ "blt.tile.y", true, DST_TILED, BCS_SWCTRL_BOTH_Y },
 	};

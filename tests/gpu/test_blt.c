@@ -4,7 +4,6 @@
  * memory, from the parameters the commands were built of, and every byte of memory is compared.
  * Seeds are fixed, so a failure comes back.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "blt_slow.h"
@@ -387,6 +386,18 @@ static void run_and_compare(struct rig *rig, const uint8_t *expected, uint32_t o
 	}
 }
 
+typedef void slow_fn(const struct blit *b, const uint8_t *before, uint8_t *after);
+
+/* What was emitted does what @slow does. */
+static void expect_same(struct rig *rig, const struct blit *b, slow_fn *slow, uint32_t opcode)
+{
+	static uint8_t expected[MEMORY];
+
+	memcpy(expected, rig->ppgtt.memory, MEMORY);
+	slow(b, rig->ppgtt.memory, expected);
+	run_and_compare(rig, expected, opcode);
+}
+
 static void again(struct rig *rig)
 {
 	rig->workload.cs = (struct gpu_cs_state){ 0 };
@@ -397,7 +408,6 @@ static void again(struct rig *rig)
 static void random_blits_match(void **state)
 {
 	struct rig *rig = rig_create(GPU_BCS);
-	uint8_t *expected = malloc(MEMORY);
 
 	for (uint32_t n = 0; n < 8000; n++) {
 		uint32_t opcode = opcodes[n % ARRAY_SIZE(opcodes)], swctrl;
@@ -417,11 +427,101 @@ static void random_blits_match(void **state)
 			emit_with_setup(rig, &b, opcode, packed);
 		else
 			emit_whole(rig, &b, opcode);
-		memcpy(expected, rig->ppgtt.memory, MEMORY);
-		slow_blit(&b, rig->ppgtt.memory, expected);
-		run_and_compare(rig, expected, opcode);
+		expect_same(rig, &b, slow_blit, opcode);
 	}
-	free(expected);
+	rig_destroy(rig);
+}
+
+/* With source, pattern and destination, at every depth. */
+static void every_raster_operation_matches(void **state)
+{
+	struct rig *rig = rig_create(GPU_BCS);
+
+	fill_random(rig->ppgtt.memory, MEMORY);
+	for (uint32_t n = 0; n < 4 * 256; n++) {
+		uint32_t swctrl;
+		struct blit b;
+
+		seed = (n + 1) * 0xbf58476d1ce4e5b9ull;
+		b = random_blit(0x74, &swctrl);
+		b.rop = (uint8_t)(n / 4);
+		b.depth = n % 4;
+		b.bytes = b.depth == 0 ? 1 : b.depth == 3 ? 4 : 2;
+		b.write_rgb = b.write_alpha = true;
+		again(rig);
+		set_swctrl(rig, swctrl);
+		emit_whole(rig, &b, 0x74);
+		expect_same(rig, &b, slow_blit, 0x74);
+	}
+	rig_destroy(rig);
+}
+
+/* ---- Copies from tiles to tiles ------------------------------------------------------------- */
+
+/* Rows of more tiles than the blitter takes at a time. */
+static void wide_surface(struct surface *s, uint32_t base, int tiling)
+{
+	s->base = base;
+	s->tiling = tiling;
+	s->pitch = tiling == X ? 5 * 512 : 11 * 128;
+}
+
+/* A place for @size of @room: anywhere, or where a tile begins. */
+static int32_t place_for(int32_t size, int32_t room, int32_t tile)
+{
+	int32_t at = between(0, room - size);
+
+	return tile ? at / tile * tile : at;
+}
+
+/* Between two surfaces or inside one; tiles coincide, or do not; in part or whole. */
+static struct blit tiled_copy(int tiling)
+{
+	static const uint32_t bytes[] = { 1, 2, 2, 4 };
+	struct blit b = { .source = COLOR_SOURCE, .rop = 0xcc, .depth = below(4) };
+	int32_t tile_width, tile_height, width, height, room_x, room_y;
+	bool whole = below(4) == 0;
+
+	b.bytes = bytes[b.depth];
+	b.write_rgb = b.write_alpha = true;
+	wide_surface(&b.dst, 0x12000, tiling);
+	wide_surface(&b.src, below(2) ? 0x12000 : 0x29000, tiling);
+	room_x = b.dst.pitch / (int32_t)b.bytes;
+	room_y = tiling == X ? 32 : 64;
+	tile_width = (tiling == X ? 512 : 128) / (int32_t)b.bytes;
+	tile_height = tiling == X ? 8 : 32;
+	width = whole ? tile_width * between(1, room_x / tile_width) : between(1, room_x);
+	height = whole ? tile_height * between(1, room_y / tile_height) : between(1, room_y);
+	b.x1 = place_for(width, room_x, whole ? tile_width : 0);
+	b.y1 = place_for(height, room_y, whole ? tile_height : 0);
+	b.src_x = place_for(width, room_x, below(4) ? 0 : tile_width);
+	b.src_y = place_for(height, room_y, below(4) ? 0 : tile_height);
+	if (below(8) == 0)
+		b.src_y = b.y1;
+	b.x2 = b.x1 + width;
+	b.y2 = b.y1 + height;
+	return b;
+}
+
+static void tiled_copies_match(void **state)
+{
+	struct rig *rig = rig_create(GPU_BCS);
+
+	for (uint32_t n = 0; n < 1500; n++) {
+		int tiling = n % 2 ? X : Y;
+		struct blit b;
+
+		seed = (n + 1) * 0x94d049bb133111ebull;
+		if (n % 64 == 0)
+			fill_random(rig->ppgtt.memory, MEMORY);
+		for (uint32_t page = 0x12; page < RIG_PAGES; page++)
+			rig->ppgtt.flags[page] = n % 4 || below(8) ? 0 : PAGE_NO_HOST;
+		b = tiled_copy(tiling);
+		again(rig);
+		set_swctrl(rig, tiling == Y ? 3 : 0);
+		emit_whole(rig, &b, 0x53);
+		expect_same(rig, &b, slow_blit, 0x53);
+	}
 	rig_destroy(rig);
 }
 
@@ -463,7 +563,6 @@ static void fast_copies_match(void **state)
 {
 	static const uint32_t depth[] = { 0, 1, 3, 4, 5 };
 	struct rig *rig = rig_create(GPU_BCS);
-	uint8_t *expected = malloc(MEMORY);
 
 	for (uint32_t n = 0; n < 3000; n++) {
 		uint32_t log = n % 5;
@@ -494,11 +593,8 @@ static void fast_copies_match(void **state)
 				  depth[log] << 24 | pitch_field(&b.dst));
 		EMIT(rig, xy(b.x1, b.y1), xy(b.x2, b.y2), b.dst.base, 0);
 		emit_source(rig, &b);
-		memcpy(expected, rig->ppgtt.memory, MEMORY);
-		slow_copy(&b, rig->ppgtt.memory, expected);
-		run_and_compare(rig, expected, 0x42);
+		expect_same(rig, &b, slow_copy, 0x42);
 	}
-	free(expected);
 	rig_destroy(rig);
 }
 
@@ -506,6 +602,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_blits_match),
+		cmocka_unit_test(every_raster_operation_matches),
+		cmocka_unit_test(tiled_copies_match),
 		cmocka_unit_test(fast_copies_match),
 	};
 

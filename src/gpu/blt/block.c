@@ -83,6 +83,20 @@ uint8_t *blt_tile_host(struct blt_surface *s, int32_t x, int32_t y, unsigned int
 		       access);
 }
 
+uint8_t *blt_tiles_host(struct blt_surface *s, int32_t x, int32_t y, uint32_t count,
+			unsigned int access)
+{
+	uint8_t *first = blt_tile_host(s, x, y, access);
+
+	for (uint32_t i = 1; first && i < count; i++) {
+		int32_t next = x + (int32_t)(i << s->shape.width);
+
+		if (blt_tile_host(s, next, y, access) != first + (size_t)i * TILE_BYTES)
+			return NULL;
+	}
+	return first;
+}
+
 static bool move_part(struct blt_surface *s, int32_t x, int32_t y, const struct part *part,
 		      bool write, struct blt_fault *fault)
 {

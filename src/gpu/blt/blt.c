@@ -49,7 +49,7 @@ enum method {
  * when only that is tiled.  x counts bytes.
  */
 struct grid {
-	bool whole_tiles;	    /* a block is one tile, and moves as a whole */
+	bool whole_tiles;	    /* those in a block move as a whole */
 	unsigned int width, height; /* of a block, as powers of two */
 	int32_t x, y;		    /* a corner of a tile */
 	int32_t column, row;	    /* the first block that the rectangle touches */
@@ -208,23 +208,28 @@ static int32_t src_dx_bytes(const struct blt_op *op)
 	return op->src_dx * (1 << op->cpp);
 }
 
-static bool is_whole_tile(const struct run *run, const struct blt_block *block)
+/* How many whole tiles side by side the block is; 0: not just whole ones. */
+static uint32_t whole_tiles(const struct run *run, int32_t x, const struct blt_block *block)
 {
-	return run->grid.whole_tiles && block->width == 1u << run->grid.width &&
-	       block->height == 1u << run->grid.height;
+	const struct tile_shape *shape = &run->op.dst.shape;
+	uint32_t in_tile = (1u << shape->width) - 1;
+
+	if (!run->grid.whole_tiles || block->height != 1u << shape->height)
+		return 0;
+	return ((uint32_t)x | block->width) & in_tile ? 0 : block->width >> shape->width;
 }
 
-/* A tile onto a tile: no byte of it moves inside. */
-static bool copy_whole_tile(struct run *run, int32_t x, int32_t y)
+/* Tiles onto tiles: no byte of them moves inside. */
+static bool copy_whole_tiles(struct run *run, int32_t x, int32_t y, uint32_t count)
 {
 	struct blt_op *op = &run->op;
 	uint8_t *to, *from;
 
-	from = blt_tile_host(&op->src, x + src_dx_bytes(op), y + op->src_dy, GPU_READ);
-	to = blt_tile_host(&op->dst, x, y, GPU_WRITE);
+	from = blt_tiles_host(&op->src, x + src_dx_bytes(op), y + op->src_dy, count, GPU_READ);
+	to = blt_tiles_host(&op->dst, x, y, count, GPU_WRITE);
 	if (!from || !to)
 		return false;
-	memmove(to, from, TILE_BYTES);
+	memmove(to, from, (size_t)count * TILE_BYTES);
 	return true;
 }
 
@@ -232,8 +237,11 @@ static bool tile_copy(struct run *run, int32_t x, int32_t y, struct blt_block *b
 {
 	struct blt_op *op = &run->op;
 	int32_t src_x = x + src_dx_bytes(op), src_y = y + op->src_dy;
+	uint32_t count = whole_tiles(run, x, block);
 
-	if (is_whole_tile(run, block) && copy_whole_tile(run, x, y))
+	if (count && copy_whole_tiles(run, x, y, count))
+		return true;
+	if (blt_block_shift(op, x, y, block))
 		return true;
 	if (op->src.tiling == TILING_LINEAR &&
 	    blt_block_direct(&op->dst, x, y, &op->src, src_x, src_y, block, true))
@@ -247,14 +255,14 @@ static bool tile_copy(struct run *run, int32_t x, int32_t y, struct blt_block *b
 
 static bool tile_fill(struct run *run, int32_t x, int32_t y, struct blt_block *block)
 {
-	uint8_t *to;
+	uint32_t count = whole_tiles(run, x, block);
+	uint8_t *to = NULL;
 
-	if (is_whole_tile(run, block)) {
-		to = blt_tile_host(&run->op.dst, x, y, GPU_WRITE);
-		if (to) {
-			blt_fill_bytes(to, run->fill_color, TILE_BYTES);
-			return true;
-		}
+	if (count)
+		to = blt_tiles_host(&run->op.dst, x, y, count, GPU_WRITE);
+	if (to) {
+		blt_fill_bytes(to, run->fill_color, (size_t)count * TILE_BYTES);
+		return true;
 	}
 	blt_fill_bytes(block->bytes, run->fill_color, (size_t)block->width * block->height);
 	return blt_block_write(&run->op.dst, x, y, block, &run->fault);
@@ -369,8 +377,8 @@ static void plan_tiles(struct run *run)
 	struct grid *grid = &run->grid;
 
 	grid->whole_tiles = run->method == METHOD_TILE_FILL || tiles_coincide(op);
-	grid->width = (dst_tiled ? op->dst.shape.width : op->src.shape.width) +
-		      (grid->whole_tiles ? 0 : BLT_BLOCK_TILES_LOG2);
+	grid->width =
+		(dst_tiled ? op->dst.shape.width : op->src.shape.width) + BLT_BLOCK_TILES_LOG2;
 	grid->height = dst_tiled ? op->dst.shape.height : op->src.shape.height;
 	grid->x = dst_tiled ? 0 : -src_dx_bytes(op);
 	grid->y = dst_tiled ? 0 : -op->src_dy;

@@ -2,8 +2,8 @@
 /*
  * Moving runs of some tens to some hundreds of bytes, the size of what is contiguous in a tile.
  * Where a compiler knows a bound of memcpy()'s length it makes a string instruction of it, which
- * takes longer to start than such a run to move; of memmove() it makes a call.  The ranges do not
- * overlap.
+ * takes longer to start than such a run to move; of memmove() it makes a call.  Where the ranges
+ * overlap, as two surfaces of a guest may, the bytes are anybody's guess and nothing worse.
  */
 #ifndef GPU_BLT_BYTES_H
 #define GPU_BLT_BYTES_H
@@ -18,15 +18,31 @@ static inline void copy_16(uint8_t *to, const uint8_t *from)
 	_mm_storeu_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
 }
 
+static inline void copy_8(uint8_t *to, const uint8_t *from)
+{
+	uint64_t value;
+
+	memcpy(&value, from, sizeof(value));
+	memcpy(to, &value, sizeof(value));
+}
+
+static inline void copy_4(uint8_t *to, const uint8_t *from)
+{
+	uint32_t value;
+
+	memcpy(&value, from, sizeof(value));
+	memcpy(to, &value, sizeof(value));
+}
+
 static inline void copy_few(uint8_t *to, const uint8_t *from, uint32_t n)
 {
 	if (n & 8) {
-		memcpy(to, from, 8);
+		copy_8(to, from);
 		to += 8;
 		from += 8;
 	}
 	if (n & 4) {
-		memcpy(to, from, 4);
+		copy_4(to, from);
 		to += 4;
 		from += 4;
 	}

@@ -162,6 +162,16 @@ bool blt_block_direct(struct blt_surface *tiled, int32_t tx, int32_t ty, struct 
 		      int32_t lx, int32_t ly, const struct blt_block *block, bool write);
 /* Host address of the tile of 4 KiB around the byte @x of row @y; NULL: fault, or no mapping. */
 uint8_t *blt_tile_host(struct blt_surface *s, int32_t x, int32_t y, unsigned int access);
+/* The same for @count tiles side by side; NULL, too, where the host's memory has them apart. */
+uint8_t *blt_tiles_host(struct blt_surface *s, int32_t x, int32_t y, uint32_t count,
+			unsigned int access);
+
+/* ---- shift.c: between tiles of the same kind that do not coincide ---- */
+/*
+ * Copies the block at byte @x of row @y of the destination without a buffer.  False, with nothing
+ * written, when pages stand in the way or another way is better.
+ */
+bool blt_block_shift(struct blt_op *op, int32_t x, int32_t y, const struct blt_block *block);
 
 /* ---- linear.c: between linear surfaces, without a buffer ---- */
 bool blt_linear_copy(struct blt_surface *dst, uint64_t to, struct blt_surface *src, uint64_t from,
