@@ -114,6 +114,22 @@ enum mediant_memory_flags {
 MEDIANT_API int mediant_memory_add(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes, void *host,
 				   unsigned int flags);
 /*
+ * The same for guest memory that lies in another process and cannot be mapped into this one: @bytes
+ * at @address in the process of @pidfd (pidfd_open(), or SO_PEERPIDFD of its socket; a duplicate is
+ * kept).  The GPU reads and writes it by process_vm_readv() and process_vm_writev(), at the price
+ * of some system calls for each page or word, so map what can be mapped.  The kernel must let this
+ * process trace that one: same user and dumpable, or CAP_SYS_PTRACE, and where Yama is on, a
+ * descendant or prctl(PR_SET_PTRACER) there.  @flags: MEDIANT_MEMORY_WRITE or 0.
+ *
+ * -ESRCH: the process has ended; -EPERM: it may not be traced, or is of another PID namespace;
+ * -EFAULT: the first or the last byte is not there; -EINVAL: no pidfd, or as mediant_memory_add().
+ * When the process ends later, the guest's work that needs the memory faults, as it does for pages
+ * the process has unmapped; its number, should another process get it, is not used any more.  The
+ * piece stays until it is removed.
+ */
+MEDIANT_API int mediant_memory_add_process(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes,
+					   int pidfd, uint64_t address, unsigned int flags);
+/*
  * Moves the piece that is exactly [@gpa, @gpa + @bytes); the VMM moves its own KVM slot before or
  * after.  -ENOENT: there is no such piece; else as mediant_memory_add().
  */

@@ -77,7 +77,11 @@ struct guest_msi {
 };
 
 struct guest_ops {
-	/* Copies @len bytes; -EFAULT when any of them is no memory or forbids the access. */
+	/*
+	 * Copies @len bytes; -EFAULT when any of them is no memory or forbids the access.  Memory
+	 * that others have to hand over also gives -EIO (no answer, or cancelled), -EDEADLK (on the
+	 * thread that would bring it), -ESRCH (the process it lies in has ended), -EPERM.
+	 */
 	int (*read)(struct guest *guest, gpa_t gpa, void *buf, size_t len);
 	int (*write)(struct guest *guest, gpa_t gpa, const void *buf, size_t len);
 	/*
@@ -179,6 +183,7 @@ enum guest_backing {
 	GUEST_BACKING_MMAP,    /* a file, mapped */
 	GUEST_BACKING_FILE,    /* a file, by pread() and pwrite() */
 	GUEST_BACKING_MESSAGE, /* no file: guest_dma_ops */
+	GUEST_BACKING_PROCESS, /* another process's memory; only guest_kvm_process_add() */
 };
 
 struct guest_slot_config {
@@ -274,7 +279,26 @@ struct guest_kvm_memory {
  * wraps, or to be installed and not of whole pages; -ENOSPC: no slot number left; -errno of KVM.
  */
 int guest_kvm_memory_add(struct guest *guest, const struct guest_kvm_memory *memory);
-/* The one that is exactly [@gpa, @gpa + @bytes); -ENOENT. */
+
+/*
+ * Memory that lies in another process and cannot be mapped here: it can be read and written, which
+ * costs system calls, and guest_map() answers NULL.
+ */
+struct guest_kvm_process {
+	gpa_t gpa;
+	uint64_t bytes;
+	int pidfd;	     /* borrowed: a duplicate is kept */
+	uint64_t address;    /* in that process */
+	unsigned int access; /* GUEST_* */
+};
+
+/*
+ * As above; -EINVAL also for what is no pidfd; -ESRCH: it has ended; -EPERM: we may not trace it;
+ * -EFAULT: its first or last byte is not there.  When it ends later, reads and writes give -ESRCH.
+ */
+int guest_kvm_process_add(struct guest *guest, const struct guest_kvm_process *process);
+
+/* The one that is exactly [@gpa, @gpa + @bytes), of either kind; -ENOENT. */
 int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes);
 /* In one step for readers; for vCPUs there is a moment without.  -ENOENT, -EEXIST, -errno. */
 int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * guest_ops of a VMM in this very process: guest memory is the VMM's own, read and written in
- * place; traps are a table that vCPUs look up (traps.c); the rest is asked of KVM, where the VMM
- * has lent a VM (kvm_slots.c, kvm_irq.c).  Without one everything still works that needs no
- * kernel: the VMM then brings accesses and takes interrupts itself.
+ * place, or lies in yet another process (process_vm.c); traps are a table that vCPUs look up
+ * (traps.c); the rest is asked of KVM, where the VMM has lent a VM (kvm_slots.c, kvm_irq.c).
+ * Without one everything still works that needs no kernel: the VMM then brings accesses and takes
+ * interrupts itself.
  *
  * Reads, writes and look-ups happen in reader sections, on any thread; the map is changed by one
  * thread at a time (the caller sees to that).
@@ -17,50 +18,19 @@
 
 /* ---- Reading and writing --------------------------------------------------------------------- */
 
-static int copy(struct guest_kvm *kvm, uint64_t at, void *buf, size_t len, bool write)
-{
-	unsigned int access = write ? GUEST_WRITE : GUEST_READ;
-	uint8_t *bytes = buf;
-	uint64_t end;
-
-	if (!add_fits(at, len, &end))
-		return -EFAULT;
-	while (len) {
-		const struct guest_slot *slot = guest_slots_find(&kvm->slots, at);
-
-		if (!slot || !(slot->access & access))
-			return -EFAULT;
-		size_t n = MIN(len, slot->bytes - (at - slot->gpa));
-		if (write)
-			memcpy(slot->host + (at - slot->gpa), bytes, n);
-		else
-			memcpy(bytes, slot->host + (at - slot->gpa), n);
-		at += n;
-		bytes += n;
-		len -= n;
-	}
-	return 0;
-}
-
 static int kvm_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 {
-	return copy(guest_kvm_of(guest), gpa.v, buf, len, false);
+	return guest_slots_copy(&guest_kvm_of(guest)->slots, gpa.v, buf, len, false);
 }
 
 static int kvm_write(struct guest *guest, gpa_t gpa, const void *buf, size_t len)
 {
-	return copy(guest_kvm_of(guest), gpa.v, (void *)buf, len, true);
+	return guest_slots_copy(&guest_kvm_of(guest)->slots, gpa.v, (void *)buf, len, true);
 }
 
 static void *kvm_map(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len)
 {
-	struct guest_kvm *kvm = guest_kvm_of(guest);
-	const struct guest_slot *slot = guest_slots_find(&kvm->slots, gpa.v);
-
-	if (!slot || (slot->access & access) != access)
-		return NULL;
-	*len = slot->bytes - (gpa.v - slot->gpa);
-	return slot->host + (gpa.v - slot->gpa);
+	return guest_slots_map(&guest_kvm_of(guest)->slots, gpa.v, access, len);
 }
 
 /* ---- Traps ----------------------------------------------------------------------------------- */
@@ -96,15 +66,13 @@ bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, v
 
 /* ---- Changing the map ------------------------------------------------------------------------ */
 
-static int check_memory(const struct guest_kvm_memory *memory)
+static int check_range(gpa_t gpa, uint64_t bytes, unsigned int access)
 {
 	uint64_t end;
 
-	if (!memory->bytes || !memory->host || !(memory->access & GUEST_READ) ||
-	    (memory->access & ~(unsigned int)(GUEST_READ | GUEST_WRITE)) ||
-	    !add_fits(memory->gpa.v, memory->bytes - 1, &end))
-		return -EINVAL;
-	if (memory->install && PAGE_OFFSET(memory->gpa.v | memory->bytes | (uintptr_t)memory->host))
+	if (!bytes || !(access & GUEST_READ) ||
+	    (access & ~(unsigned int)(GUEST_READ | GUEST_WRITE)) ||
+	    !add_fits(gpa.v, bytes - 1, &end))
 		return -EINVAL;
 	return 0;
 }
@@ -129,9 +97,30 @@ static void uninstall(struct guest_kvm *kvm, const struct guest_slot *slot)
 	lock_release(&kvm->lock);
 }
 
+/* @slot has been made and is given back when it cannot go in. */
+static int add_slot(struct guest_kvm *kvm, struct guest_slot *slot)
+{
+	int err = guest_slots_overlap(&kvm->slots, slot->gpa, slot->bytes) ? -EEXIST
+									   : install(kvm, slot);
+
+	if (err) {
+		guest_slot_close(slot);
+		return err;
+	}
+	guest_quiesce(&kvm->guest);
+	err = guest_slots_reserve(&kvm->slots);
+	if (!err)
+		guest_slots_insert(&kvm->slots, slot);
+	guest_resume(&kvm->guest);
+	if (err) {
+		uninstall(kvm, slot);
+		guest_slot_close(slot);
+	}
+	return err;
+}
+
 int guest_kvm_memory_add(struct guest *guest, const struct guest_kvm_memory *memory)
 {
-	struct guest_kvm *kvm = guest_kvm_of(guest);
 	struct guest_slot slot = {
 		.gpa = memory->gpa.v,
 		.bytes = memory->bytes,
@@ -141,36 +130,33 @@ int guest_kvm_memory_add(struct guest *guest, const struct guest_kvm_memory *mem
 		.fd = -1,
 		.installed = memory->install,
 	};
-	int err = check_memory(memory);
+	int err = check_range(memory->gpa, memory->bytes, memory->access);
 
-	if (err)
-		return err;
-	if (guest_slots_overlap(&kvm->slots, slot.gpa, slot.bytes))
-		return -EEXIST;
-	err = install(kvm, &slot);
-	if (err)
-		return err;
-	guest_quiesce(guest);
-	err = guest_slots_reserve(&kvm->slots);
-	if (!err)
-		guest_slots_insert(&kvm->slots, &slot);
-	guest_resume(guest);
-	if (err)
-		uninstall(kvm, &slot);
-	return err;
+	if (err || !memory->host)
+		return -EINVAL;
+	if (memory->install && PAGE_OFFSET(memory->gpa.v | memory->bytes | (uintptr_t)memory->host))
+		return -EINVAL;
+	return add_slot(guest_kvm_of(guest), &slot);
 }
 
-static struct guest_slot *exact_slot(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+int guest_kvm_process_add(struct guest *guest, const struct guest_kvm_process *process)
 {
-	struct guest_slot *slot = guest_slots_find(&kvm->slots, gpa);
+	struct guest_slot slot = {
+		.gpa = process->gpa.v,
+		.bytes = process->bytes,
+		.access = process->access,
+	};
+	int err = check_range(process->gpa, process->bytes, process->access);
 
-	return slot && slot->gpa == gpa && slot->bytes == bytes ? slot : NULL;
+	if (!err)
+		err = guest_process_open(&slot, process->pidfd, process->address);
+	return err ? err : add_slot(guest_kvm_of(guest), &slot);
 }
 
 int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
-	struct guest_slot *slot = exact_slot(kvm, gpa.v, bytes);
+	struct guest_slot *slot = guest_slots_exact(&kvm->slots, gpa.v, bytes);
 
 	if (!slot)
 		return -ENOENT;
@@ -180,13 +166,14 @@ int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes)
 	guest_kvm_track_forget(kvm, gpa.v, bytes);
 	guest_resume(guest);
 	uninstall(kvm, &gone);
+	guest_slot_close(&gone);
 	return 0;
 }
 
 int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
-	struct guest_slot *slot = exact_slot(kvm, from.v, bytes);
+	struct guest_slot *slot = guest_slots_exact(&kvm->slots, from.v, bytes);
 	uint64_t end;
 
 	if (!slot)

@@ -31,9 +31,7 @@
 struct guest_remote {
 	struct guest guest;
 	struct guest_slots slots; /* changes in writer sections */
-	const struct guest_dma_ops *dma;
-	void *dma_opaque;
-	int fd_limit; /* duplicates of files stay below */
+	int fd_limit;		  /* duplicates of files stay below */
 };
 
 static struct guest_remote *remote_of(struct guest *guest)
@@ -43,10 +41,10 @@ static struct guest_remote *remote_of(struct guest *guest)
 
 static void remote_cancel(struct guest *guest)
 {
-	struct guest_remote *remote = remote_of(guest);
+	const struct guest_slots *slots = &remote_of(guest)->slots;
 
-	if (remote->dma)
-		remote->dma->cancel(remote->dma_opaque);
+	if (slots->dma)
+		slots->dma->cancel(slots->dma_opaque);
 }
 
 static void quiesce(struct guest_remote *remote)
@@ -58,99 +56,19 @@ static void quiesce(struct guest_remote *remote)
 
 /* ---- Reading and writing ---------------------------------------------------------------- */
 
-static int file_copy(const struct guest_slot *slot, uint64_t at, void *buf, size_t len, bool write)
-{
-	off_t offset = (off_t)(slot->fd_offset + (at - slot->gpa));
-	uint8_t *bytes = buf;
-
-	while (len) {
-		ssize_t n = write ? pwrite(slot->fd, bytes, len, offset)
-				  : pread(slot->fd, bytes, len, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || (n == 0 && write))
-			return -EFAULT;
-		if (n == 0) {
-			/* Truncated: like a mapping, it reads as zeros. */
-			memset(bytes, 0, len);
-			return 0;
-		}
-		bytes += n;
-		offset += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int message_copy(struct guest_remote *remote, uint64_t at, void *buf, size_t len, bool write)
-{
-	if (!remote->dma)
-		return -EFAULT;
-	return write ? remote->dma->write(remote->dma_opaque, gpa(at), buf, len)
-		     : remote->dma->read(remote->dma_opaque, gpa(at), buf, len);
-}
-
-static int slot_copy(struct guest_remote *remote, const struct guest_slot *slot, uint64_t at,
-		     void *buf, size_t len, bool write)
-{
-	switch (slot->backing) {
-	case GUEST_BACKING_MMAP:
-		if (write)
-			memcpy(slot->host + (at - slot->gpa), buf, len);
-		else
-			memcpy(buf, slot->host + (at - slot->gpa), len);
-		return 0;
-	case GUEST_BACKING_FILE:
-		return file_copy(slot, at, buf, len, write);
-	case GUEST_BACKING_MESSAGE:
-		return message_copy(remote, at, buf, len, write);
-	}
-	return -EFAULT;
-}
-
-static int copy(struct guest_remote *remote, uint64_t at, void *buf, size_t len, bool write)
-{
-	unsigned int access = write ? GUEST_WRITE : GUEST_READ;
-	uint8_t *bytes = buf;
-	uint64_t end;
-
-	if (!add_fits(at, len, &end))
-		return -EFAULT;
-	while (len) {
-		const struct guest_slot *slot = guest_slots_find(&remote->slots, at);
-
-		if (!slot || !(slot->access & access))
-			return -EFAULT;
-		size_t n = MIN(len, slot->bytes - (at - slot->gpa));
-		int err = slot_copy(remote, slot, at, bytes, n, write);
-		if (err)
-			return err;
-		at += n;
-		bytes += n;
-		len -= n;
-	}
-	return 0;
-}
-
 static int remote_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 {
-	return copy(remote_of(guest), gpa.v, buf, len, false);
+	return guest_slots_copy(&remote_of(guest)->slots, gpa.v, buf, len, false);
 }
 
 static int remote_write(struct guest *guest, gpa_t gpa, const void *buf, size_t len)
 {
-	return copy(remote_of(guest), gpa.v, (void *)buf, len, true);
+	return guest_slots_copy(&remote_of(guest)->slots, gpa.v, (void *)buf, len, true);
 }
 
 static void *remote_map(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len)
 {
-	const struct guest_slot *slot = guest_slots_find(&remote_of(guest)->slots, gpa.v);
-
-	if (!slot || (slot->access & access) != access || slot->backing != GUEST_BACKING_MMAP)
-		return NULL;
-	*len = slot->bytes - (gpa.v - slot->gpa);
-	return slot->host + (gpa.v - slot->gpa);
+	return guest_slots_map(&remote_of(guest)->slots, gpa.v, access, len);
 }
 
 /* ---- Making and dropping a slot --------------------------------------------------------- */
@@ -269,16 +187,6 @@ static int slot_open(struct guest_slot *slot, const struct guest_slot_config *co
 	return 0;
 }
 
-static void slot_close(struct guest_slot *slot)
-{
-	if (slot->map_base) {
-		guest_sigbus_remove(slot->sigbus);
-		munmap(slot->map_base, slot->map_bytes);
-	}
-	if (slot->fd >= 0)
-		close(slot->fd);
-}
-
 static bool slot_is(const struct guest_slot *slot, const struct guest_slot_config *config)
 {
 	struct stat st = { 0 };
@@ -321,7 +229,7 @@ int guest_remote_map(struct guest *guest, const struct guest_slot_config *config
 	}
 	guest_resume(guest);
 	if (err)
-		slot_close(&slot);
+		guest_slot_close(&slot);
 	return err;
 }
 
@@ -329,9 +237,9 @@ int guest_remote_unmap(struct guest *guest, gpa_t gpa, uint64_t bytes, void (*ch
 		       void *opaque)
 {
 	struct guest_remote *remote = remote_of(guest);
-	struct guest_slot *slot = guest_slots_find(&remote->slots, gpa.v);
+	struct guest_slot *slot = guest_slots_exact(&remote->slots, gpa.v, bytes);
 
-	if (!slot || slot->gpa != gpa.v || slot->bytes != bytes)
+	if (!slot)
 		return -ENOENT;
 	quiesce(remote);
 	struct guest_slot gone = *slot;
@@ -339,7 +247,7 @@ int guest_remote_unmap(struct guest *guest, gpa_t gpa, uint64_t bytes, void (*ch
 	if (changed)
 		changed(opaque);
 	guest_resume(guest);
-	slot_close(&gone);
+	guest_slot_close(&gone);
 	return 0;
 }
 
@@ -348,10 +256,7 @@ void guest_remote_unmap_all(struct guest *guest, void (*changed)(void *), void *
 	struct guest_remote *remote = remote_of(guest);
 
 	quiesce(remote);
-	for (uint32_t i = 0; i < remote->slots.count; i++)
-		slot_close(&remote->slots.slots[i]);
-	remote->slots.count = 0;
-	remote->slots.bytes = 0;
+	guest_slots_clear(&remote->slots);
 	if (changed)
 		changed(opaque);
 	guest_resume(guest);
@@ -362,8 +267,8 @@ void guest_remote_set_dma(struct guest *guest, const struct guest_dma_ops *ops, 
 	struct guest_remote *remote = remote_of(guest);
 
 	quiesce(remote);
-	remote->dma = ops;
-	remote->dma_opaque = opaque;
+	remote->slots.dma = ops;
+	remote->slots.dma_opaque = opaque;
 	guest_resume(guest);
 }
 

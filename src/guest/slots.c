@@ -13,8 +13,17 @@
 
 #include "base/checked.h"
 
+void guest_slots_clear(struct guest_slots *slots)
+{
+	for (uint32_t i = 0; i < slots->count; i++)
+		guest_slot_close(&slots->slots[i]);
+	slots->count = 0;
+	slots->bytes = 0;
+}
+
 void guest_slots_fini(struct guest_slots *slots)
 {
+	guest_slots_clear(slots);
 	free(slots->slots);
 	*slots = (struct guest_slots){ 0 };
 }
@@ -52,6 +61,13 @@ struct guest_slot *guest_slots_find(struct guest_slots *slots, uint64_t gpa)
 		return NULL;
 	atomic_store_explicit(&slots->last, rank - 1, memory_order_relaxed);
 	return &slots->slots[rank - 1];
+}
+
+struct guest_slot *guest_slots_exact(struct guest_slots *slots, uint64_t gpa, uint64_t bytes)
+{
+	struct guest_slot *slot = guest_slots_find(slots, gpa);
+
+	return slot && slot->gpa == gpa && slot->bytes == bytes ? slot : NULL;
 }
 
 struct guest_slot *guest_slots_overlap(struct guest_slots *slots, uint64_t gpa, uint64_t bytes)

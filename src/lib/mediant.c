@@ -108,6 +108,11 @@ void mediant_vm_destroy(struct mediant_vm *vm)
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
+static unsigned int access_of(unsigned int flags)
+{
+	return flags & MEDIANT_MEMORY_WRITE ? GUEST_READ | GUEST_WRITE : GUEST_READ;
+}
+
 int mediant_memory_add(struct mediant_vm *vm, uint64_t at, uint64_t bytes, void *host,
 		       unsigned int flags)
 {
@@ -115,7 +120,7 @@ int mediant_memory_add(struct mediant_vm *vm, uint64_t at, uint64_t bytes, void 
 		.gpa = gpa(at),
 		.bytes = bytes,
 		.host = host,
-		.access = flags & MEDIANT_MEMORY_WRITE ? GUEST_READ | GUEST_WRITE : GUEST_READ,
+		.access = access_of(flags),
 		.install = flags & MEDIANT_MEMORY_INSTALL,
 	};
 
@@ -123,6 +128,25 @@ int mediant_memory_add(struct mediant_vm *vm, uint64_t at, uint64_t bytes, void 
 		return -EINVAL;
 	lock_acquire(&vm->lock);
 	int err = guest_kvm_memory_add(vm->guest, &memory);
+	lock_release(&vm->lock);
+	return err;
+}
+
+int mediant_memory_add_process(struct mediant_vm *vm, uint64_t at, uint64_t bytes, int pidfd,
+			       uint64_t address, unsigned int flags)
+{
+	struct guest_kvm_process process = {
+		.gpa = gpa(at),
+		.bytes = bytes,
+		.pidfd = pidfd,
+		.address = address,
+		.access = access_of(flags),
+	};
+
+	if (flags & ~(unsigned int)MEDIANT_MEMORY_WRITE)
+		return -EINVAL;
+	lock_acquire(&vm->lock);
+	int err = guest_kvm_process_add(vm->guest, &process);
 	lock_release(&vm->lock);
 	return err;
 }

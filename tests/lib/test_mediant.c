@@ -8,12 +8,16 @@
 #include <linux/pci_regs.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -177,6 +181,56 @@ static void the_aperture_reaches_lent_memory(void **state)
 	assert_true(store(f, BAR2_AT + 0x14, 0xbad));
 	memcpy(&value, f->ram + 0x3014, 4);
 	assert_int_equal(value, 0xf00d);
+}
+
+static pid_t start_sleeper(void)
+{
+	pid_t child = fork();
+
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	assert_true(child > 0);
+	return child;
+}
+
+/* The VMM is another process, which has told us where in it the guest's memory is. */
+static void memory_may_be_another_processes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t *shared =
+		mmap(NULL, 0x4000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t pte = 0x3000 | 1, address = (uintptr_t)shared;
+	pid_t child = start_sleeper();
+	int pidfd = pidfd_open(child, 0);
+	uint32_t value;
+
+	assert_int_equal(mediant_memory_remove(f->vm, 0, RAM_BYTES), 0);
+	assert_int_equal(mediant_memory_add_process(f->vm, 0, 0x4000, pidfd, address,
+						    MEDIANT_MEMORY_INSTALL),
+			 -EINVAL);
+	assert_int_equal(
+		mediant_memory_add_process(f->vm, 0, 0x4000, pidfd, address, MEDIANT_MEMORY_WRITE),
+		0);
+	place(f, BAR0_AT, BAR2_AT);
+	decode(f, true);
+	assert_int_equal(mediant_vcpu_access(f->vcpu, BAR0_AT + GTT(0), &pte, 8, true), 1);
+	shared[0x3010 / 4] = 0x600d;
+	assert_true(load(f, BAR2_AT + 0x10, &value));
+	assert_int_equal(value, 0x600d);
+	assert_true(store(f, BAR2_AT + 0x14, 0xf00d));
+	assert_int_equal(shared[0x3014 / 4], 0xf00d);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_true(load(f, BAR2_AT + 0x10, &value));
+	assert_int_equal(value, 0);
+	assert_true(store(f, BAR2_AT + 0x14, 0xbad));
+	assert_int_equal(shared[0x3014 / 4], 0xf00d);
+	assert_int_equal(mediant_memory_remove(f->vm, 0, 0x4000), 0);
+	close(pidfd);
+	munmap(shared, 0x4000);
 }
 
 /* A context that cannot run: the engine goes from idle to active, and says so. */
@@ -417,6 +471,7 @@ int main(void)
 		with_device(a_bar_is_sized_placed_and_served),
 		with_device(a_bar_moves),
 		with_device(the_aperture_reaches_lent_memory),
+		with_device(memory_may_be_another_processes),
 		with_device(an_interrupt_is_an_eventfd),
 		with_device(a_reset_ends_decoding),
 		with_device(numbers_are_kept),
