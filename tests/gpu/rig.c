@@ -38,8 +38,12 @@ static int space_translate(struct gpu_as *as, gma_t gma, unsigned int access, st
 
 static int space_read(struct gpu_as *as, gma_t gma, void *buf, size_t len)
 {
+	struct rig_space *space = to_space(as);
+
 	assert_true(PAGE_OFFSET(gma.v) + len <= PAGE_BYTES);
-	memcpy(buf, space_host(to_space(as), gma.v), len);
+	memcpy(buf, space_host(space, gma.v), len);
+	if (space->after_read)
+		space->after_read(space, (uint32_t)gma.v, (uint32_t)len);
 	return 0;
 }
 

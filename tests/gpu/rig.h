@@ -30,6 +30,8 @@ struct rig_space {
 	struct gpu_as as;
 	uint32_t translations;
 	bool stale;
+	/* Called behind each read of a page without a host mapping; NULL: nothing. */
+	void (*after_read)(struct rig_space *space, uint32_t address, uint32_t bytes);
 	uint32_t swapped; /* pages from here on lie in memory in pairs, the second first; 0: none */
 	uint8_t flags[RIG_PAGES];
 	_Alignas(4096) uint8_t memory[RIG_PAGES * 4096];

@@ -158,6 +158,158 @@ static void context_batches_are_audited(void **state)
 	}
 }
 
+/* ---- A guest that writes between the copy and the run -----------------------------------------
+ */
+
+/* An audit that lets the guest rewrite what was copied before it looks at the copy. */
+static struct {
+	struct gpu_audit audit;
+	struct rig *rig;
+	enum gpu_source source; /* of the buffer that is rewritten */
+	uint32_t at;		/* where it lies in the GGTT */
+	uint32_t dwords[8];	/* what it becomes */
+	uint32_t rewritten;
+	uint32_t copies; /* of that source */
+} meddler;
+
+static uint32_t meddle_and_scan(const struct gpu_audit *base, const struct gpu_audit_window *window,
+				struct gpu_audit_finding *finding)
+{
+	if (window->source == meddler.source) {
+		meddler.copies++;
+		for (uint32_t i = 0; i < ARRAY_SIZE(meddler.dwords); i++)
+			poke32(&meddler.rig->ggtt, meddler.at + 4 * i, meddler.dwords[i]);
+		meddler.rewritten++;
+	}
+	return audit.audit.ops->scan(&audit.audit, window, finding);
+}
+
+static const struct gpu_audit_ops meddling_ops = { .scan = meddle_and_scan };
+
+#define STORE_OUTSIDE MI_STORE_DATA_IMM | MI_GGTT, SHARE_END, 0, 0xbad
+#define STORE_INSIDE  MI_STORE_DATA_IMM | MI_GGTT, RIG_DATA, 0, 5
+
+/* The buffers that run with privilege, each at its place; @dwords end with a batch's end. */
+static struct rig *create_with(enum gpu_source source, const uint32_t *dwords, uint32_t count)
+{
+	struct rig *rig = create(GPU_RCS);
+	uint32_t at = source == GPU_SOURCE_RING ? RIG_RING : RIG_BATCH;
+
+	rig_batch(rig, &rig->ggtt, at);
+	for (uint32_t i = 0; i < count; i++)
+		emit(rig, dwords[i]);
+	if (source == GPU_SOURCE_BATCH2) {
+		rig_batch(rig, &rig->ggtt, RIG_BATCH + 0x1000);
+		EMIT(rig, MI_BATCH_BUFFER_START | MI_BATCH_2ND_LEVEL, RIG_BATCH, 0);
+		emit(rig, MI_BATCH_BUFFER_END);
+	}
+	if (source != GPU_SOURCE_RING)
+		rig_ring(rig);
+	if (source == GPU_SOURCE_BATCH1)
+		EMIT(rig, MI_BATCH_BUFFER_START, RIG_BATCH, 0);
+	if (source == GPU_SOURCE_BATCH2)
+		EMIT(rig, MI_BATCH_BUFFER_START, RIG_BATCH + 0x1000, 0);
+	if (source == GPU_SOURCE_PER_CTX)
+		rig->workload.per_ctx = gma(RIG_BATCH);
+	if (source == GPU_SOURCE_INDIRECT_CTX) {
+		rig->workload.indirect_ctx = gma(RIG_BATCH);
+		rig->workload.indirect_ctx_bytes = count * 4;
+	}
+	meddler.audit.ops = &meddling_ops;
+	meddler.rig = rig;
+	meddler.source = source;
+	meddler.at = at;
+	meddler.rewritten = meddler.copies = 0;
+	rig->workload.audit = &meddler.audit;
+	return rig;
+}
+
+static const enum gpu_source privileged[] = {
+	GPU_SOURCE_RING,	 GPU_SOURCE_BATCH1,  GPU_SOURCE_BATCH2,
+	GPU_SOURCE_INDIRECT_CTX, GPU_SOURCE_PER_CTX,
+};
+
+/* What was copied was harmless: it runs as it was, whatever has become of the original. */
+static void what_becomes_bad_behind_the_copy_does_not_run(void **state)
+{
+	static const uint32_t good[] = { STORE_INSIDE, MI_NOOP, MI_NOOP, MI_NOOP,
+					 MI_BATCH_BUFFER_END };
+	static const uint32_t bad[] = { STORE_OUTSIDE, STORE_OUTSIDE };
+
+	memcpy(meddler.dwords, bad, sizeof(bad));
+	for (size_t i = 0; i < ARRAY_SIZE(privileged); i++) {
+		struct rig *rig = create_with(privileged[i], good, ARRAY_SIZE(good));
+
+		assert_int_equal(rig_run(rig), GPU_RUN_DONE);
+		assert_int_equal(rig->faults, 0);
+		assert_int_equal(meddler.copies, 1);
+		assert_int_equal(peek32(&rig->ggtt, meddler.at + 4), SHARE_END);
+		assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 5);
+		expect_canaries(rig);
+		rig_destroy(rig);
+	}
+}
+
+/* What was copied was bad: it is refused, although memory looks well by now. */
+static void what_becomes_good_behind_the_copy_is_refused(void **state)
+{
+	static const uint32_t bad[] = { STORE_OUTSIDE, MI_NOOP, MI_NOOP, MI_NOOP,
+					MI_BATCH_BUFFER_END };
+	static const uint32_t good[] = { STORE_INSIDE, STORE_INSIDE };
+
+	memcpy(meddler.dwords, good, sizeof(good));
+	for (size_t i = 0; i < ARRAY_SIZE(privileged); i++) {
+		struct rig *rig = create_with(privileged[i], bad, ARRAY_SIZE(bad));
+
+		assert_int_equal(rig_run(rig), GPU_RUN_FAULT);
+		assert_int_equal(rig->fault.kind, GPU_FAULT_SHARE);
+		assert_int_equal(rig->fault.address, SHARE_END);
+		assert_int_equal(rig->fault.command_at, meddler.at);
+		assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 0);
+		expect_canaries(rig);
+		rig_destroy(rig);
+	}
+}
+
+/* ---- User batches -----------------------------------------------------------------------------
+ */
+
+static uint32_t times_read[256]; /* each dword of the batch */
+
+/* Counts, and makes a store elsewhere of what was read. */
+static void meddle_with_user_batch(struct rig_space *space, uint32_t address, uint32_t bytes)
+{
+	for (uint32_t at = address; at < address + bytes; at += 4) {
+		uint32_t i = (at - RIG_BATCH) / 4;
+
+		if (at < RIG_BATCH || i >= ARRAY_SIZE(times_read))
+			continue;
+		times_read[i]++;
+		if (peek32(space, at) == RIG_DATA)
+			poke32(space, at, RIG_DATA + 0x800);
+	}
+}
+
+/* Each command is read once, checked, and done: what comes behind the reading is too late. */
+static void a_user_batch_is_read_once(void **state)
+{
+	struct rig *rig = create(GPU_RCS);
+
+	rig->ppgtt.flags[RIG_BATCH / PAGE_BYTES] = PAGE_NO_HOST;
+	rig->ppgtt.after_read = meddle_with_user_batch;
+	memset(times_read, 0, sizeof(times_read));
+	rig_user_batch(rig);
+	for (uint32_t i = 0; i < 50; i++)
+		EMIT(rig, MI_ATOMIC_INLINE(7), RIG_DATA, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	assert_int_equal(rig->faults, 0);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 50);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA + 0x800), 0);
+	for (uint32_t i = 0; i < ARRAY_SIZE(times_read); i++)
+		assert_in_range(times_read[i], 0, 1);
+	rig_destroy(rig);
+}
+
 static void user_batches_are_not_refused(void **state)
 {
 	struct rig *rig = create(GPU_RCS);
@@ -348,6 +500,9 @@ int main(void)
 		cmocka_unit_test(a_tail_that_moves_on_is_audited),
 		cmocka_unit_test(a_command_around_the_rings_end_is_audited_whole),
 		cmocka_unit_test(context_batches_are_audited),
+		cmocka_unit_test(what_becomes_bad_behind_the_copy_does_not_run),
+		cmocka_unit_test(what_becomes_good_behind_the_copy_is_refused),
+		cmocka_unit_test(a_user_batch_is_read_once),
 		cmocka_unit_test(user_batches_are_not_refused),
 		cmocka_unit_test(a_privileged_batch_that_calls_itself_ends),
 		cmocka_unit_test(two_that_call_each_other_end),
