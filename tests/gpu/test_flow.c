@@ -376,6 +376,17 @@ static void conditional_end(void **state)
 
 /* ---- Context batches ------------------------------------------------------------------------ */
 
+static void conditional_end_without_a_condition_reads_nothing(void **state)
+{
+	struct rig *rig = rig_create(GPU_VCS0);
+
+	rig_user_batch(rig);
+	EMIT(rig, 0x1b000002, 5, RIG_PAGES * 4096u, 0, STORE_USER(RIG_DATA, 1));
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 1);
+	rig_destroy(rig);
+}
+
 static void context_batches_run_before_the_ring(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -681,6 +692,7 @@ int main(void)
 		cmocka_unit_test(batch_may_end_at_the_last_dword_of_its_page),
 		cmocka_unit_test(batch_writes_into_itself),
 		cmocka_unit_test(conditional_end),
+		cmocka_unit_test(conditional_end_without_a_condition_reads_nothing),
 		cmocka_unit_test(context_batches_run_before_the_ring),
 		cmocka_unit_test(request_as_i915_writes_it),
 		cmocka_unit_test(batch_from_a_context_batch_faults),

@@ -104,8 +104,8 @@ static void copy_mem_mem(void **state)
 	struct rig *rig = rig_create(GPU_RCS);
 
 	poke32(&rig->ppgtt, RIG_DATA, 0xabcd);
-	EMIT(rig, 0x17400003, RIG_DATA, 0, RIG_DATA, 0);     /* PPGTT to GGTT */
-	EMIT(rig, 0x17200003, RIG_DATA + 4, 0, RIG_DATA, 0); /* and back */
+	EMIT(rig, 0x17200003, RIG_DATA, 0, RIG_DATA, 0);     /* PPGTT to GGTT */
+	EMIT(rig, 0x17400003, RIG_DATA + 4, 0, RIG_DATA, 0); /* and back */
 	rig_run_clean(rig);
 	assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 0xabcd);
 	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA + 4), 0xabcd);
@@ -560,9 +560,10 @@ static void set_predicate_makes_noops(void **state)
 		uint32_t mode, result, result_2;
 		bool runs;
 	} cases[] = {
-		{ 0, 0, 0, true },  { 1, 0, 0, false },	 { 1, 0, 1, true }, { 2, 0, 0, true },
-		{ 2, 0, 1, false }, { 3, 0, 1, false },	 { 3, 1, 0, true }, { 4, 1, 0, false },
-		{ 4, 0, 1, true },  { 15, 1, 1, false },
+		{ 0, 0, 0, true },   { 1, 0, 0, false }, { 1, 0, 1, true },  { 2, 0, 0, true },
+		{ 2, 0, 1, false },  { 3, 0, 1, false }, { 3, 1, 0, true },  { 4, 1, 0, false },
+		{ 4, 0, 1, true },   { 5, 0, 0, true },	 { 6, 1, 1, false }, { 7, 1, 1, false },
+		{ 15, 1, 1, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -687,11 +688,9 @@ static void user_batch_cannot_reach_the_ggtt(void **state)
 		{ 4, 0x12400002, GPR(0), RIG_DATA, 0 },
 		{ 5, 0x17400003, RIG_DATA, 0, RIG_DATA + 64, 0 },
 		{ 5, 0x17200003, RIG_DATA, 0, RIG_DATA + 64, 0 },
-		{ 3, 0x17c00501, RIG_DATA, 0 },
 		{ 4, 0x14000002, RIG_DATA | 1, 0, 9 },
 		{ 6, PIPE_CONTROL, 0x01004000, RIG_DATA, 0, 5, 5 },
 		{ 6, PIPE_CONTROL, 0x00204000, 0xd0, 0, 5, 5 },
-		{ 4, 0x0e405002, 1, RIG_DATA, 0 },
 		{ 4, 0x0e015002, 1, 0x7018, 0 },
 		{ 4, 0x1b600002, 1, RIG_DATA, 0 },
 		{ 2, 0x0c000000, RIG_DATA },
@@ -721,6 +720,22 @@ static void user_batch_cannot_reach_the_ggtt(void **state)
 		assert_int_equal(peek32(&rig->ppgtt, RIG_DATA + 128), 1);
 		rig_destroy(rig);
 	}
+}
+
+/* Two commands take the bit that asks for the GGTT for clear there. */
+static void user_batch_cannot_choose_the_memory_type(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+
+	poke32(&rig->ggtt, RIG_DATA, 1);
+	poke32(&rig->ppgtt, RIG_DATA, 7);
+	rig_user_batch(rig);
+	EMIT(rig, MI_SEMAPHORE_WAIT(4) | MI_GGTT, 7, RIG_DATA, 0);
+	EMIT(rig, MI_ATOMIC(5) | MI_GGTT, RIG_DATA, 0);
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 1);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 8);
+	rig_destroy(rig);
 }
 
 static void harmless_commands_pass(void **state)
@@ -792,6 +807,7 @@ int main(void)
 		cmocka_unit_test(flush_dw),
 		cmocka_unit_test(flush_dw_length_has_six_bits),
 		cmocka_unit_test(user_batch_cannot_reach_the_ggtt),
+		cmocka_unit_test(user_batch_cannot_choose_the_memory_type),
 		cmocka_unit_test(harmless_commands_pass),
 		cmocka_unit_test(display_flip_writes_the_plane),
 	};

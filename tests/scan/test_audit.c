@@ -112,8 +112,8 @@ static void addresses_outside_the_share(void **state)
 		{ GPU_RCS, 4, { 0x12400002, 0x2600, 0x200000, 0 }, GPU_FAULT_SHARE, 0x200000 },
 		{ GPU_RCS, 4, { 0x14c00002, 0x2600, 0x200000, 0 }, GPU_FAULT_SHARE, 0x200000 },
 		/* MI_COPY_MEM_MEM: where to, where from. */
-		{ GPU_RCS, 5, { 0x17400003, 0x200000, 0, 0, 0 }, GPU_FAULT_SHARE, 0x200000 },
-		{ GPU_RCS, 5, { 0x17200003, 0, 0, 0x200000, 0 }, GPU_FAULT_SHARE, 0x200000 },
+		{ GPU_RCS, 5, { 0x17200003, 0x200000, 0, 0, 0 }, GPU_FAULT_SHARE, 0x200000 },
+		{ GPU_RCS, 5, { 0x17400003, 0, 0, 0x200000, 0 }, GPU_FAULT_SHARE, 0x200000 },
 		{ GPU_RCS, 3, { 0x17c00501, 0x200000, 0 }, GPU_FAULT_SHARE, 0x200000 },
 		{ GPU_RCS,
 		  4,
@@ -192,6 +192,8 @@ static void what_touches_nothing_is_accepted(void **state)
 		{ GPU_RCS, 5, { 0x10600003, LOW_END - 8, 0, 1, 2 }, 0, 0 },
 		{ GPU_RCS, 4, { 0x10400002, HIGH, 0, 1 }, 0, 0 },
 		/* A PPGTT's addresses are not for the audit. */
+		{ GPU_RCS, 5, { 0x17400003, 0x200000, 0, 0x1000, 0 }, 0, 0 },
+		{ GPU_RCS, 5, { 0x17200003, 0x1000, 0, 0x200000, 0 }, 0, 0 },
 		{ GPU_RCS, 4, { 0x10000002, 0x200000, 5, 1 }, 0, 0 },
 		{ GPU_RCS, 6, { 0x7a000004, 0x00004000, 0x200000, 5, 1, 0 }, 0, 0 },
 		{ GPU_BCS, 10, { 0x54c00008, 0, 0, 0, 0x200000, 5, 0, 0, 0x200000, 5 }, 0, 0 },

@@ -218,6 +218,15 @@ static inline bool cs_forbidden(const struct cs *cs, bool ggtt)
 	return cs->user && ggtt;
 }
 
+/*
+ * True when the Memory Type of an MI_ATOMIC or MI_SEMAPHORE_WAIT is the GGTT.  In a user batch
+ * these two take the bit for clear, where others are no-ops.
+ */
+static inline bool cs_memory_type(const struct cs *cs, uint32_t header)
+{
+	return !cs->user && (header & BIT(22));
+}
+
 /* MI_PREDICATE_RESULT, for commands with a predicate enable bit. */
 static inline bool cs_predicate(struct cs *cs)
 {

@@ -99,13 +99,13 @@ enum cs_next mi_conditional_batch_buffer_end(struct cs *cs, const uint32_t *dw)
 	gma_t address = cs_operand(&dw[2], 3);
 	uint64_t value;
 
-	if (cs_forbidden(cs, ggtt))
+	if (cs_forbidden(cs, ggtt) || !(dw[0] & MI_COMPARE_SEMAPHORE))
 		return CS_ADVANCE;
 	if (!as_read64(cs_as(cs, ggtt), address, &value))
 		return cs_fault_address(cs, ggtt, address, false);
 	if (dw[0] & MI_COMPARE_MASK_MODE)
 		value &= value >> 32;
-	if (!(dw[0] & MI_COMPARE_SEMAPHORE) || (uint32_t)value > dw[1])
+	if ((uint32_t)value > dw[1])
 		return CS_ADVANCE;
 	if (cs->source != CS_SOURCE_BATCH1 && cs->source != CS_SOURCE_BATCH2)
 		return CS_ADVANCE;
@@ -120,6 +120,9 @@ enum {
 	SET_PREDICATE_RESULT_2_SET,
 	SET_PREDICATE_RESULT_CLEAR,
 	SET_PREDICATE_RESULT_SET,
+	SET_PREDICATE_UNLESS_ONE_SLICE,
+	SET_PREDICATE_UNLESS_TWO_SLICES,
+	SET_PREDICATE_UNLESS_THREE_SLICES,
 	SET_PREDICATE_ALWAYS = 15,
 };
 
@@ -141,6 +144,8 @@ bool cs_predicated_off(struct cs *cs)
 		return !cs_predicate(cs);
 	case SET_PREDICATE_RESULT_SET:
 		return cs_predicate(cs);
+	case SET_PREDICATE_UNLESS_TWO_SLICES: /* a GT2 has one */
+	case SET_PREDICATE_UNLESS_THREE_SLICES:
 	case SET_PREDICATE_ALWAYS:
 		return true;
 	default:
@@ -217,11 +222,11 @@ static bool semaphore_passes(unsigned int operation, uint32_t sad, uint32_t sdd)
  */
 enum cs_next mi_semaphore_wait(struct cs *cs, const uint32_t *dw)
 {
-	bool ggtt = dw[0] & MI_USE_GGTT, poll_register = dw[0] & MI_SEMAPHORE_POLL_REG;
+	bool ggtt = cs_memory_type(cs, dw[0]), poll_register = dw[0] & MI_SEMAPHORE_POLL_REG;
 	gma_t address = cs_operand(&dw[2], 2);
 	uint32_t value;
 
-	if (cs_forbidden(cs, ggtt) || (poll_register && cs->user))
+	if (poll_register && cs->user)
 		return CS_ADVANCE;
 	if (poll_register)
 		value = cs_reg_read(cs, dw[2] & 0x7ffffc);

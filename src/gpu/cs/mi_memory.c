@@ -9,7 +9,8 @@
 
 #define MI_USE_GGTT	     BIT(22)
 #define MI_STORE_QWORD	     BIT(21)
-#define MI_SOURCE_GGTT	     BIT(21)
+#define MI_COPY_FROM_GGTT    BIT(22)
+#define MI_COPY_TO_GGTT	     BIT(21)
 #define MI_USE_PER_PROCESS   BIT(21)
 #define MI_ATOMIC_RETURN     BIT(16)
 #define MI_ATOMIC_INLINE     BIT(18)
@@ -62,7 +63,7 @@ enum cs_next mi_report_head(struct cs *cs)
 
 enum cs_next mi_copy_mem_mem(struct cs *cs, const uint32_t *dw)
 {
-	bool to_ggtt = dw[0] & MI_USE_GGTT, from_ggtt = dw[0] & MI_SOURCE_GGTT;
+	bool to_ggtt = dw[0] & MI_COPY_TO_GGTT, from_ggtt = dw[0] & MI_COPY_FROM_GGTT;
 	gma_t to = cs_operand(&dw[1], 2), from = cs_operand(&dw[3], 2);
 	uint32_t value;
 
@@ -104,7 +105,7 @@ static void atomic_operands(struct cs *cs, const uint32_t *dw, uint32_t dwords,
 static enum cs_next atomic_plain(struct cs *cs, const uint32_t *dw, enum atomic_size size,
 				 uint64_t operand[2][2])
 {
-	bool ggtt = dw[0] & MI_USE_GGTT, ok;
+	bool ggtt = cs_memory_type(cs, dw[0]), ok;
 	gma_t address = cs_operand(&dw[1], 2);
 	enum as_atomic op = dw[0] >> 8 & 15;
 	const uint64_t low[2] = { operand[0][0], operand[1][0] };
@@ -128,7 +129,7 @@ static enum cs_next atomic_plain(struct cs *cs, const uint32_t *dw, enum atomic_
 /* Sixteen bytes know compare-and-write only. */
 static enum cs_next atomic_octword(struct cs *cs, const uint32_t *dw, uint64_t operand[2][2])
 {
-	bool ggtt = dw[0] & MI_USE_GGTT;
+	bool ggtt = cs_memory_type(cs, dw[0]);
 	gma_t address = cs_operand(&dw[1], 2), fault_at;
 	struct gpu_as *as = cs_as(cs, ggtt);
 	unsigned __int128 *host, old, compare, value;
@@ -155,8 +156,6 @@ enum cs_next mi_atomic(struct cs *cs, const uint32_t *dw, uint32_t dwords)
 	uint64_t operand[2][2];
 	unsigned int op = dw[0] >> 8 & 15;
 
-	if (cs_forbidden(cs, dw[0] & MI_USE_GGTT))
-		return CS_ADVANCE;
 	if (size > ATOMIC_OCTWORD || !op || (size == ATOMIC_OCTWORD && op != AS_ATOMIC_CMPWR))
 		return cs_fault(cs, GPU_FAULT_OPCODE);
 	if (cs_operand(&dw[1], 2).v & ((4u << size) - 1))
