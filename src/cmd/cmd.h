@@ -6,7 +6,10 @@
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <jansson.h>
+
 #include "base/types.h"
+#include "cmd/options.h"
 
 enum cmd_status {
 	CMD_GO_ON = -1, /* of the functions that parse: no reason to end yet */
@@ -34,6 +37,16 @@ int cmd_decode(int argc, char **argv);
 
 /* Says what is wrong with the command line and where help is; returns CMD_USAGE. */
 int cmd_usage_error(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * The command line of a command that knows --json and --help alone: CMD_GO_ON, with optind at
+ * the first word that is no option, or the status to end with.
+ */
+int cmd_take_json(const char *command, const char *usage, int argc, char **argv, bool *json);
+/* Prints @tree on stdout, for people and programs. */
+void cmd_print_json(const json_t *tree);
+/* The value of a --name into @name; CMD_GO_ON or CMD_USAGE. */
+int cmd_take_name(const char *command, const char *text, char name[OPTION_NAME_MAX + 1]);
 
 /* What getopt_long() returned for an option it refused ('?' or ':'), said in our words. */
 int cmd_option_error(const char *command, int argc, char **argv, int returned);

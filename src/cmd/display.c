@@ -84,8 +84,7 @@ static int perform(const struct display_request *r)
 	if (control_call(r->name, r->method, params_of(r), &result, NULL))
 		return CMD_FAILED;
 	if (r->json) {
-		json_dumpf(result, stdout, JSON_INDENT(2));
-		putchar('\n');
+		cmd_print_json(result);
 	} else if (!strcmp(r->method, "display.get")) {
 		print_all(result);
 	} else {

@@ -75,12 +75,10 @@ static int list(bool json)
 	if (count < 0)
 		return CMD_FAILED;
 	found = ask(names, count);
-	if (json) {
-		json_dumpf(found, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
+	if (json)
+		cmd_print_json(found);
+	else
 		print_table(found);
-	}
 	json_decref(found);
 	runtime_names_free(names, count);
 	return CMD_OK;
@@ -88,24 +86,11 @@ static int list(bool json)
 
 int cmd_list(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
+	int status = cmd_take_json("list", usage, argc, argv, &json);
 
-	optind = 0;
-	while ((option = getopt_long(argc, argv, "+:jh", options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return CMD_OK;
-		}
-		if (option != 'j')
-			return cmd_option_error("list", argc, argv, option);
-		json = true;
-	}
+	if (status != CMD_GO_ON)
+		return status;
 	if (optind < argc)
 		return cmd_usage_error("list", "%s is one word too many", argv[optind]);
 	return list(json);

@@ -80,16 +80,6 @@ static int bad(const char *option, const char *value, const char *remedy)
 	return cmd_usage_error("run", "%s %s: %s", option, value, remedy);
 }
 
-/* The socket's path is made of the name, so it is checked here and not only by serve. */
-static int set_name(struct run_options *o, const char *text)
-{
-	if (option_name_check(text))
-		return bad("--name", text,
-			   "up to 48 letters, digits, '.', '_' and '-' make a name");
-	strcpy(o->name, text);
-	return CMD_GO_ON;
-}
-
 static int set_memory(struct run_options *o, const char *text)
 {
 	uint64_t bytes;
@@ -200,7 +190,8 @@ static int take_option(struct run_options *o, int option, int index, const char 
 {
 	switch (option) {
 	case 'n':
-		return set_name(o, value);
+		/* The socket's path is made of it, so it is checked here and not only by serve. */
+		return cmd_take_name("run", value, o->name);
 	case 'm':
 		return set_memory(o, value);
 	case 't':

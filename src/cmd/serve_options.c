@@ -99,15 +99,6 @@ static int set_type(struct serve_options *o, const char *text)
 		       : bad("--type", text, "no such type; `mediant types` lists them");
 }
 
-static int set_name(struct serve_options *o, const char *text)
-{
-	if (option_name_check(text))
-		return bad("--name", text,
-			   "up to 48 letters, digits, '.', '_' and '-' make a name");
-	strcpy(o->name, text);
-	return CMD_GO_ON;
-}
-
 static int add_display(struct serve_options *o, const char *text)
 {
 	int err;
@@ -219,7 +210,7 @@ static int take_option(struct serve_options *o, int option, const char *value)
 	case OPT_FD:
 		return set_fd(o, value);
 	case 'n':
-		return set_name(o, value);
+		return cmd_take_name("serve", value, o->name);
 	case 't':
 		return set_type(o, value);
 	case 'd':

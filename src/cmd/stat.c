@@ -115,36 +115,21 @@ static int stat_one(const char *name, bool json)
 
 	if (control_call(name, "stat", NULL, &tree, NULL))
 		return CMD_FAILED;
-	if (json) {
-		json_dumpf(tree, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
+	if (json)
+		cmd_print_json(tree);
+	else
 		print_tree(tree);
-	}
 	json_decref(tree);
 	return CMD_OK;
 }
 
 int cmd_stat(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
+	int status = cmd_take_json("stat", usage, argc, argv, &json);
 
-	optind = 0;
-	while ((option = getopt_long(argc, argv, ":jh", options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return CMD_OK;
-		}
-		if (option != 'j')
-			return cmd_option_error("stat", argc, argv, option);
-		json = true;
-	}
+	if (status != CMD_GO_ON)
+		return status;
 	if (optind + 1 != argc)
 		return cmd_usage_error("stat",
 				       "one vGPU's name is wanted; `mediant list` has them");

@@ -43,33 +43,19 @@ static void print_json(const struct vgpu_type *types, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, type_tree(&types[i]));
-	json_dumpf(list, stdout, JSON_INDENT(2));
-	putchar('\n');
+	cmd_print_json(list);
 	json_decref(list);
 }
 
 int cmd_types(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	const struct vgpu_type *types;
-	bool json = false;
+	bool json;
 	size_t count;
-	int option;
+	int status = cmd_take_json("types", usage, argc, argv, &json);
 
-	optind = 0;
-	while ((option = getopt_long(argc, argv, "+:jh", options, NULL)) >= 0) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return CMD_OK;
-		}
-		if (option != 'j')
-			return cmd_option_error("types", argc, argv, option);
-		json = true;
-	}
+	if (status != CMD_GO_ON)
+		return status;
 	if (optind < argc)
 		return cmd_usage_error("types", "%s is one word too many", argv[optind]);
 	types = vgpu_types(&count);
