@@ -16,52 +16,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cmd/arbiter_client.h"
 #include "cmd/arbiter_wire.h"
 #include "cmd/process.h"
-#include "tests/support/leaks.h"
+#include "tests/cmd/program.h"
 
-#define LIMIT_NS (20 * NSEC_PER_SEC)
-#define MAX_ARGS 16
-
-static const char *program;
-static char folder[64], path[128];
+static char path[128];
 static pid_t arbiter;
 
 /* ---- The arbiter's process ----------------------------------------------------------------------
  */
 
-static bool has_line(const char *text)
-{
-	return strchr(text, '\n') != NULL;
-}
-
-static pid_t start(const char *line, int *out_fd)
-{
-	struct process_options options = { .take_stdout = true, .quiet = true };
-	char *argv[MAX_ARGS] = { (char *)(uintptr_t)program };
-	char copy[512];
-	int argc = 1;
-	pid_t pid;
-
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		argv[argc++] = word;
-	pid = process_start(argv, &options, out_fd);
-	assert_true(pid > 0);
-	return pid;
-}
-
 static int run(const char *line)
 {
-	int fd, status;
-	pid_t pid = start(line, &fd);
+	char text[4096];
 
-	status = process_wait(pid, clock_now_ns() + LIMIT_NS);
-	close(fd);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return program_run(line, text, sizeof(text));
 }
 
 static int set_up(void **state)
@@ -69,12 +39,11 @@ static int set_up(void **state)
 	char text[512];
 	int fd;
 
-	strcpy(folder, "/tmp/test-arbiter-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
-	sprintf(path, "%s/arbiter.lease", folder);
-	arbiter = start("arbiter --lanes 1 --slice 1000", &fd);
-	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
+	program_setup(state);
+	sprintf(path, "%s/arbiter.lease", program_folder);
+	arbiter = program_start("arbiter --lanes 1 --slice 1000", &fd);
+	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + PROGRAM_LIMIT_NS,
+				      program_has_line),
 			 1);
 	close(fd);
 	return 0;
@@ -83,10 +52,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	if (arbiter > 0)
-		assert_int_equal(process_end(arbiter, LIMIT_NS), 0);
+		assert_int_equal(process_end(arbiter, PROGRAM_LIMIT_NS), 0);
 	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(rmdir(folder), 0);
-	return 0;
+	return program_teardown(state);
 }
 
 /* ---- Clients ------------------------------------------------------------------------------------
@@ -271,7 +239,7 @@ static void the_arbiter_ends_while_one_waits(void **state)
 	worker_start(&w, false, 1);
 	sched_kick(&w.entity);
 	usleep(2000);
-	assert_int_equal(process_end(arbiter, LIMIT_NS), 0);
+	assert_int_equal(process_end(arbiter, PROGRAM_LIMIT_NS), 0);
 	arbiter = -1;
 	hangup.fd = w.fd;
 	assert_int_equal(poll(&hangup, 1, 10000), 1);
@@ -472,10 +440,7 @@ int main(int argc, char **argv)
 		with_arbiter(command_lines),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PATH-OF-MEDIANT\n", argv[0]);
+	if (!program_take(argc, argv))
 		return 2;
-	}
-	program = argv[1];
 	return cmocka_run_group_tests_name("cmd arbiter", tests, NULL, NULL);
 }

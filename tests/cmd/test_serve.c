@@ -18,105 +18,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cmd/control_client.h"
 #include "cmd/process.h"
 #include "cmd/runtime_dir.h"
 #include "cmd/sandbox.h"
-#include "tests/support/leaks.h"
+#include "tests/cmd/program.h"
 #include "vfio_user/wire.h"
-
-#define LIMIT_NS (20 * NSEC_PER_SEC)
-#define MAX_ARGS 24
-
-static const char *program;
-static char folder[64];
-static struct leaks before;
-
-/* ---- Running the program ------------------------------------------------------------------- */
-
-static bool never(const char *text)
-{
-	return false;
-}
-
-static bool has_line(const char *text)
-{
-	return strchr(text, '\n') != NULL;
-}
-
-static bool has_more_line(const char *text)
-{
-	return strstr(text, "one more line") != NULL;
-}
-
-/* Starts `mediant LINE`, its words apart by blanks, '%' standing for the test's folder. */
-static pid_t start(const char *line, int *out_fd)
-{
-	static char copy[1024];
-	char *argv[MAX_ARGS] = { (char *)(uintptr_t)program };
-	struct process_options options = { .take_stdout = true };
-	int argc = 1;
-	pid_t pid;
-
-	copy[0] = '\0';
-	for (const char *c = line; *c; c++) {
-		if (*c == '%')
-			strcat(copy, folder);
-		else
-			strncat(copy, c, 1);
-	}
-	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
-		argv[argc++] = word;
-	pid = process_start(argv, &options, out_fd);
-	assert_true(pid > 0);
-	return pid;
-}
-
-/* Runs it to its end; the exit status, and what it printed. */
-static int run(const char *line, char *text, size_t size)
-{
-	int fd, status;
-	pid_t pid = start(line, &fd);
-
-	assert_int_equal(process_read(fd, text, size, clock_now_ns() + LIMIT_NS, never), 0);
-	close(fd);
-	status = process_wait(pid, clock_now_ns() + LIMIT_NS);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static pid_t serve(const char *line)
-{
-	char text[512];
-	int fd;
-	pid_t pid = start(line, &fd);
-
-	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
-			 1);
-	assert_non_null(strstr(text, "is ready on"));
-	close(fd);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	int status = process_end(pid, LIMIT_NS);
-
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-static json_t *run_json(const char *line)
-{
-	static char text[65536];
-	json_t *tree;
-
-	assert_int_equal(run(line, text, sizeof(text)), 0);
-	tree = json_loads(text, 0, NULL);
-	assert_non_null(tree);
-	return tree;
-}
 
 /* ---- A vfio-user client -------------------------------------------------------------------- */
 
@@ -166,7 +73,7 @@ static int dial(const char *file)
 	char path[128];
 	int fd;
 
-	sprintf(path, "%s/%s", folder, file);
+	sprintf(path, "%s/%s", program_folder, file);
 	fd = runtime_dir_connect(path);
 	assert_true(fd >= 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -232,23 +139,6 @@ static void dma_map(int fd, int file, uint64_t addr, uint64_t bytes)
 	assert_int_equal(reply.error, 0);
 }
 
-/* ---- Fixture ------------------------------------------------------------------------------- */
-
-static int setup(void **state)
-{
-	before = leaks_count();
-	strcpy(folder, "/tmp/mediant-test-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	return setenv("MEDIANT_RUNTIME_DIR", folder, 1);
-}
-
-/* Whoever served has removed its sockets: the folder must be empty. */
-static int teardown(void **state)
-{
-	assert_int_equal(rmdir(folder), 0);
-	return leaks_compare(&before);
-}
-
 /* ---- Tests --------------------------------------------------------------------------------- */
 
 static void it_starts_and_ends(void **state)
@@ -257,15 +147,16 @@ static void it_starts_and_ends(void **state)
 	char path[128];
 	struct stat st;
 
-	sprintf(path, "%s/gpu0.socket", folder);
+	sprintf(path, "%s/gpu0.socket", program_folder);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		pid_t pid = serve("serve --socket %/gpu0.socket --vnc 127.0.0.1:0 --log warn");
+		pid_t pid =
+			program_serve("serve --socket %/gpu0.socket --vnc 127.0.0.1:0 --log warn");
 		int status;
 
 		assert_int_equal(stat(path, &st), 0);
 		assert_int_equal(st.st_mode & 0777, 0600);
 		kill(pid, signals[i]);
-		status = process_wait(pid, clock_now_ns() + LIMIT_NS);
+		status = process_wait(pid, clock_now_ns() + PROGRAM_LIMIT_NS);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 0);
 		assert_int_equal(stat(path, &st), -1);
@@ -274,7 +165,7 @@ static void it_starts_and_ends(void **state)
 
 static void a_client_finds_the_vgpu(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	int fd = dial("vfio");
 
 	say_version(fd);
@@ -288,7 +179,7 @@ static void a_client_finds_the_vgpu(void **state)
 	say_version(fd);
 	assert_int_equal(region_read(fd, 7, 0x10, 4), 4);
 	close(fd);
-	end(pid);
+	program_end(pid);
 }
 
 static int member(json_t *tree, const char *object, const char *key)
@@ -298,7 +189,7 @@ static int member(json_t *tree, const char *object, const char *key)
 
 static void stat_counts_what_a_client_does(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	int fd = dial("vfio");
 	char text[8192];
 	json_t *tree;
@@ -308,11 +199,11 @@ static void stat_counts_what_a_client_does(void **state)
 		region_read(fd, 0, 0x78000, 8);
 	for (int i = 0; i < 3; i++)
 		region_read(fd, 0, 0x200000, 4);
-	tree = run_json("stat one --json");
+	tree = program_json("stat one --json");
 	assert_string_equal(json_string_value(json_object_get(tree, "name")), "one");
 	assert_true(json_is_true(json_object_get(tree, "connected")));
 	assert_false(json_is_true(json_object_get(tree, "driver_ready")));
-	assert_int_equal(run("stat one", text, sizeof(text)), 0);
+	assert_int_equal(program_run("stat one", text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "reg_read 5"));
 	assert_non_null(strstr(text, "vecs0"));
 	assert_int_equal(member(tree, "traps", "reg_read"), 5);
@@ -326,25 +217,25 @@ static void stat_counts_what_a_client_does(void **state)
 	assert_true(json_is_null(json_object_get(tree, "last_fault")));
 	json_decref(tree);
 	close(fd);
-	end(pid);
+	program_end(pid);
 }
 
 static void names_are_taken_once(void **state)
 {
-	pid_t pid = serve("serve --socket %/a --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/a --name one --log warn");
 	char text[1024];
 
-	assert_int_equal(run("serve --socket %/b --name one", text, sizeof(text)), 1);
-	assert_int_equal(run("stat two", text, sizeof(text)), 1);
-	end(pid);
-	assert_int_equal(run("stat one", text, sizeof(text)), 1);
+	assert_int_equal(program_run("serve --socket %/b --name one", text, sizeof(text)), 1);
+	assert_int_equal(program_run("stat two", text, sizeof(text)), 1);
+	program_end(pid);
+	assert_int_equal(program_run("stat one", text, sizeof(text)), 1);
 }
 
 static void running_vgpus_are_listed(void **state)
 {
-	pid_t a = serve("serve --socket %/a --name alpha --log warn");
-	pid_t b = serve("serve --socket %/b --name beta --render-only --log warn");
-	json_t *tree = run_json("list --json");
+	pid_t a = program_serve("serve --socket %/a --name alpha --log warn");
+	pid_t b = program_serve("serve --socket %/b --name beta --render-only --log warn");
+	json_t *tree = program_json("list --json");
 	char text[1024];
 
 	assert_int_equal(json_array_size(tree), 2);
@@ -352,72 +243,73 @@ static void running_vgpus_are_listed(void **state)
 			    "beta");
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(tree, 0), "pid")), a);
 	json_decref(tree);
-	assert_int_equal(run("list", text, sizeof(text)), 0);
+	assert_int_equal(program_run("list", text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "alpha"));
-	end(a);
+	program_end(a);
 	kill(b, SIGKILL); /* its control socket stays, and is removed by the next list */
-	process_wait(b, clock_now_ns() + LIMIT_NS);
-	tree = run_json("list --json");
+	process_wait(b, clock_now_ns() + PROGRAM_LIMIT_NS);
+	tree = program_json("list --json");
 	assert_int_equal(json_array_size(tree), 0);
 	json_decref(tree);
-	sprintf(text, "%s/b", folder);
+	sprintf(text, "%s/b", program_folder);
 	assert_int_equal(unlink(text), 0);
 }
 
 static void a_dead_servers_socket_is_replaced(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	int fd;
 
 	kill(pid, SIGKILL);
-	process_wait(pid, clock_now_ns() + LIMIT_NS);
-	pid = serve("serve --socket %/vfio --name one --log warn");
+	process_wait(pid, clock_now_ns() + PROGRAM_LIMIT_NS);
+	pid = program_serve("serve --socket %/vfio --name one --log warn");
 	fd = dial("vfio");
 	say_version(fd);
 	close(fd);
-	end(pid);
+	program_end(pid);
 }
 
 static void monitors_are_shown_and_changed(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --display hdmi:800x600 --display "
-			  "dp:1280x1024:off --log warn");
+	pid_t pid =
+		program_serve("serve --socket %/vfio --name one --display hdmi:800x600 --display "
+			      "dp:1280x1024:off --log warn");
 	json_t *tree, *monitor;
 	char text[1024];
 
-	assert_int_equal(run("display one --mode 1600x900", text, sizeof(text)), 0);
-	assert_int_equal(run("display one --head 1 --plug", text, sizeof(text)), 0);
-	tree = run_json("display one --json");
+	assert_int_equal(program_run("display one --mode 1600x900", text, sizeof(text)), 0);
+	assert_int_equal(program_run("display one --head 1 --plug", text, sizeof(text)), 0);
+	tree = program_json("display one --json");
 	monitor = json_array_get(json_object_get(tree, "monitors"), 0);
 	assert_int_equal(json_integer_value(json_object_get(monitor, "width")), 1600);
 	monitor = json_array_get(json_object_get(tree, "monitors"), 1);
 	assert_string_equal(json_string_value(json_object_get(monitor, "kind")), "dp");
 	assert_true(json_is_true(json_object_get(monitor, "plugged")));
 	json_decref(tree);
-	assert_int_equal(run("display one --head 2 --plug", text, sizeof(text)), 1);
-	assert_int_equal(run("display one --mode 3840x2160", text, sizeof(text)), 1);
-	assert_int_equal(run("display one --mode 4000x4000", text, sizeof(text)), 2);
-	assert_int_equal(run("display one --mode big", text, sizeof(text)), 2);
-	assert_int_equal(run("display one --plug --unplug", text, sizeof(text)), 2);
+	assert_int_equal(program_run("display one --head 2 --plug", text, sizeof(text)), 1);
+	assert_int_equal(program_run("display one --mode 3840x2160", text, sizeof(text)), 1);
+	assert_int_equal(program_run("display one --mode 4000x4000", text, sizeof(text)), 2);
+	assert_int_equal(program_run("display one --mode big", text, sizeof(text)), 2);
+	assert_int_equal(program_run("display one --plug --unplug", text, sizeof(text)), 2);
 	/* No driver has turned the pipe on. */
-	assert_int_equal(run("screenshot one %/x.png", text, sizeof(text)), 1);
-	end(pid);
+	assert_int_equal(program_run("screenshot one %/x.png", text, sizeof(text)), 1);
+	program_end(pid);
 }
 
 static void render_only_has_no_display(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --render-only --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --render-only --log warn");
 	char text[1024];
 
-	assert_int_equal(run("screenshot one %/x.png", text, sizeof(text)), 1);
-	assert_int_equal(run("display one", text, sizeof(text)), 1);
-	end(pid);
+	assert_int_equal(program_run("screenshot one %/x.png", text, sizeof(text)), 1);
+	assert_int_equal(program_run("display one", text, sizeof(text)), 1);
+	program_end(pid);
 }
 
 /* The sandbox: a filter in force, no capabilities, no core dumps, few descriptors. */
 static void the_sandbox_is_closed(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	char path[64], text[4096];
 	FILE *file;
 	size_t n;
@@ -432,13 +324,13 @@ static void the_sandbox_is_closed(void **state)
 	assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
 	if (SANDBOX_FILTERS)
 		assert_non_null(strstr(text, "Seccomp:\t2"));
-	end(pid);
+	program_end(pid);
 }
 
 /* In the sandbox too, memory that its owner takes away reads as zeros. */
 static void truncated_memory_is_survived(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log error");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log error");
 	int fd = dial("vfio"), memory = memfd_create("guest", MFD_CLOEXEC);
 	uint32_t word = 0x600d;
 
@@ -455,13 +347,13 @@ static void truncated_memory_is_survived(void **state)
 	assert_int_equal(region_read(fd, 7, 0, 4), 0x19128086);
 	close(memory);
 	close(fd);
-	end(pid);
+	program_end(pid);
 }
 
 /* Where the first one's first head is to be seen. */
 static struct sockaddr_in vnc_address(void)
 {
-	json_t *tree = run_json("list --json");
+	json_t *tree = program_json("list --json");
 	json_t *ports = json_object_get(json_array_get(tree, 0), "vnc_ports");
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
@@ -485,7 +377,7 @@ static int dial_vnc(const struct sockaddr_in *addr)
 /* The VNC server's threads live in the sandbox as well. */
 static void vnc_viewers_are_greeted(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log warn");
 	struct sockaddr_in addr = vnc_address();
 	char text[12];
 
@@ -496,7 +388,7 @@ static void vnc_viewers_are_greeted(void **state)
 		assert_memory_equal(text, "RFB 003.008\n", sizeof(text));
 		close(fd);
 	}
-	end(pid);
+	program_end(pid);
 }
 
 /* Pipe A shows 640x480 pixels from @surface. */
@@ -518,7 +410,7 @@ static void show(int fd, uint32_t surface)
 
 static void a_screenshot_is_sealed(void **state)
 {
-	pid_t pid = serve("serve --socket %/vfio --name one --log warn");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	int fd = dial("vfio"), image;
 	json_t *result;
 
@@ -531,7 +423,7 @@ static void a_screenshot_is_sealed(void **state)
 	json_decref(result);
 	close(image);
 	close(fd);
-	end(pid);
+	program_end(pid);
 }
 
 /* A viewer watches memory that only a client who is silent could read. */
@@ -540,7 +432,7 @@ static void the_end_waits_for_no_picture(void **state)
 	struct vfu_dma_map map = {
 		.argsz = sizeof(map), .flags = 3, .addr = 0x10000000, .bytes = 0x10000
 	};
-	pid_t pid = serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log error");
+	pid_t pid = program_serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log error");
 	struct sockaddr_in addr = vnc_address();
 	struct vfu_header header;
 	int fd = dial("vfio"), viewer;
@@ -555,7 +447,7 @@ static void the_end_waits_for_no_picture(void **state)
 	viewer = dial_vnc(&addr);
 	assert_int_equal(recv(fd, &header, sizeof(header), MSG_WAITALL), sizeof(header));
 	assert_int_equal(header.command, VFU_DMA_READ);
-	end(pid);
+	program_end(pid);
 	close(viewer);
 	close(fd);
 }
@@ -571,264 +463,20 @@ static void a_connection_may_be_inherited(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
 	sprintf(line, "serve --fd %d --log warn", fds[1]);
-	pid = start(line, &out);
+	pid = program_start(line, &out);
 	close(fds[1]);
-	assert_int_equal(process_read(out, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
+	assert_int_equal(process_read(out, text, sizeof(text), clock_now_ns() + PROGRAM_LIMIT_NS,
+				      program_has_line),
 			 1);
 	setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	say_version(fds[0]);
 	assert_int_equal(region_read(fds[0], 7, 0, 4), 0x19128086);
 	close(fds[0]);
 	close(out);
-	status = process_wait(pid, clock_now_ns() + LIMIT_NS);
+	status = process_wait(pid, clock_now_ns() + PROGRAM_LIMIT_NS);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
-
-static void bad_command_lines_are_refused(void **state)
-{
-	static const char *const lines[] = {
-		"serve",
-		"serve --socket",
-		"serve --socket %/a --fd 0",
-		"serve --fd 99",
-		"serve --fd x",
-		"serve --socket %/a --type huge",
-		"serve --socket %/a --name ../a",
-		"serve --socket %/a --display vga",
-		"serve --socket %/a --display hdmi:9999x9999",
-		"serve --socket %/a --display hdmi --display hdmi --display dp --display dp",
-		"serve --socket %/a --type i915-GVTg_V5_8 --display hdmi:3840x2160",
-		"serve --socket %/a --render-only --display hdmi",
-		"serve --socket %/a --render-only --vnc :1",
-		"serve --socket %/a --vnc 5900",
-		"serve --socket %/a --gpu real",
-		"serve --socket %/a --log loud",
-		"serve --socket %/a --trace nothing_of_the_kind",
-		"serve --socket %/a --device x.json --type i915-GVTg_V5_8",
-		"serve --socket %/a word",
-		"serve --nonsense",
-		"nonsense",
-		"types word",
-		"list word",
-		"stat",
-		"stat a b",
-		"screenshot a",
-		"screenshot a b --head 3",
-		"decode",
-		"decode a --engine x",
-		"display",
-	};
-	char text[8192];
-
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		assert_int_equal(run(lines[i], text, sizeof(text)), 2);
-}
-
-static void what_cannot_be_done_is_told(void **state)
-{
-	char text[1024];
-
-	assert_int_equal(run("serve --socket %/no/folder/a --log error", text, sizeof(text)), 1);
-	assert_int_equal(run("serve --socket %/a --vnc 203.0.113.1:1", text, sizeof(text)), 1);
-	assert_int_equal(run("serve --socket %/a --device %/no.json", text, sizeof(text)), 1);
-	assert_int_equal(run("decode %/no/file", text, sizeof(text)), 1);
-}
-
-static void help_is_there(void **state)
-{
-	static const char *const commands[] = { "serve", "run",	       "types",	  "list",
-						"stat",	 "screenshot", "display", "decode" };
-	char line[64], text[8192], again[8192];
-
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		sprintf(line, "%s --help", commands[i]);
-		assert_int_equal(run(line, text, sizeof(text)), 0);
-		assert_non_null(strstr(text, "Usage: mediant"));
-		assert_null(strchr(text, '\t'));
-		sprintf(line, "help %s", commands[i]);
-		assert_int_equal(run(line, again, sizeof(again)), 0);
-		assert_string_equal(text, again);
-	}
-	assert_int_equal(run("help", text, sizeof(text)), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		assert_non_null(strstr(text, commands[i]));
-	assert_int_equal(run("--version", text, sizeof(text)), 0);
-	assert_int_equal(strncmp(text, "mediant ", 8), 0);
-}
-
-static void types_and_capabilities_are_json(void **state)
-{
-	json_t *tree = run_json("types --json");
-
-	assert_true(json_array_size(tree) >= 1);
-	assert_true(json_is_integer(json_object_get(json_array_get(tree, 0), "fences")));
-	json_decref(tree);
-	tree = run_json("serve --print-capabilities");
-	assert_string_equal(json_string_value(json_object_get(tree, "type")), "gpu");
-	json_decref(tree);
-}
-
-static void a_dump_is_decoded(void **state)
-{
-	char path[128], text[4096];
-	FILE *file;
-
-	sprintf(path, "%s/dump.txt", folder);
-	file = fopen(path, "w");
-	fputs("0x1000: 11000001 00002358 00000000\n0x100c: 05000000\n", file);
-	fclose(file);
-	assert_int_equal(run("decode %/dump.txt --raw", text, sizeof(text)), 0);
-	assert_non_null(strstr(text, "MI_LOAD_REGISTER_IMM"));
-	assert_non_null(strstr(text, "MI_BATCH_BUFFER_END"));
-	assert_non_null(strstr(text, "1000"));
-	unlink(path);
-}
-
-static void a_dry_run_prints_both_command_lines(void **state)
-{
-	char text[8192];
-
-	setenv("MEDIANT_QEMU", "/no/such/qemu", 1);
-	assert_int_equal(
-		run("run --dry-run --name vm --accel tcg --kernel /dev/null", text, sizeof(text)),
-		0);
-	unsetenv("MEDIANT_QEMU");
-	assert_non_null(strstr(text, " serve --socket "));
-	assert_non_null(strstr(text, "/vm.vfio --name vm --vnc 127.0.0.1:0\n/no/such/qemu "));
-	assert_non_null(strstr(text, "\"driver\":\"vfio-user-pci\""));
-}
-
-/* ---- `mediant run` with a QEMU that is a shell script -------------------------------------- */
-
-static void make_qemu(const char *body)
-{
-	char path[128];
-	FILE *file;
-
-	sprintf(path, "%s/qemu", folder);
-	file = fopen(path, "w");
-	fprintf(file,
-		"#!/bin/sh\n"
-		"[ \"$1\" = -device ] && { echo '\"vfio-user-pci\"'; exit 0; }\n"
-		"%s\n",
-		body);
-	fclose(file);
-	chmod(path, 0700);
-	sprintf(path, "%s/qemu", folder);
-	setenv("MEDIANT_QEMU", path, 1);
-}
-
-static void drop_qemu(void)
-{
-	char path[128];
-
-	sprintf(path, "%s/qemu", folder);
-	unlink(path);
-	unsetenv("MEDIANT_QEMU");
-}
-
-#define RUN_LINE "run --name vm --accel tcg --kernel /dev/null --log warn"
-
-static void run_ends_as_qemu_does(void **state)
-{
-	char text[1024], *ready, *qemu;
-
-	make_qemu("echo qemu is up; exit 7");
-	assert_int_equal(run(RUN_LINE, text, sizeof(text)), 7);
-	ready = strstr(text, "is ready on");
-	qemu = strstr(text, "qemu is up");
-	assert_true(ready && qemu && ready < qemu);
-	drop_qemu();
-}
-
-/* Starts `run` whose QEMU goes on until SIGTERM; the pid of its vGPU. */
-static pid_t run_on(pid_t *runner)
-{
-	json_t *tree;
-	char text[1024];
-	pid_t vgpu;
-	int fd;
-
-	make_qemu("trap 'exit 0' TERM; echo one more line; while :; do sleep 0.05; done");
-	*runner = start(RUN_LINE, &fd);
-	assert_int_equal(
-		process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_more_line), 1);
-	close(fd);
-	tree = run_json("list --json");
-	vgpu = (pid_t)json_integer_value(json_object_get(json_array_get(tree, 0), "pid"));
-	json_decref(tree);
-	assert_true(vgpu > 0);
-	return vgpu;
-}
-
-/* Also when nobody has reaped it yet. */
-static bool is_gone(pid_t pid)
-{
-	char path[64], state = 'Z';
-	FILE *file;
-
-	sprintf(path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "r");
-	if (!file)
-		return true;
-	if (fscanf(file, "%*d %*s %c", &state) != 1)
-		state = 'Z';
-	fclose(file);
-	return state == 'Z';
-}
-
-static void run_is_asked_to_end(void **state)
-{
-	pid_t runner, vgpu = run_on(&runner);
-
-	end(runner); /* status 0: the script's */
-	assert_true(is_gone(vgpu));
-	drop_qemu();
-}
-
-static void run_does_not_go_on_without_its_vgpu(void **state)
-{
-	pid_t runner, vgpu = run_on(&runner);
-	json_t *tree;
-	int status;
-
-	kill(vgpu, SIGKILL);
-	status = process_wait(runner, clock_now_ns() + LIMIT_NS);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 1);
-	tree = run_json("list --json"); /* and removes what the vGPU could not */
-	assert_int_equal(json_array_size(tree), 0);
-	json_decref(tree);
-	drop_qemu();
-}
-
-static void run_killed_leaves_nobody_behind(void **state)
-{
-	pid_t runner, vgpu = run_on(&runner);
-	uint64_t deadline_ns = clock_now_ns() + LIMIT_NS;
-
-	kill(runner, SIGKILL);
-	process_wait(runner, clock_now_ns() + LIMIT_NS);
-	while (!is_gone(vgpu) && clock_now_ns() < deadline_ns)
-		usleep(10000);
-	assert_true(is_gone(vgpu));
-	drop_qemu();
-}
-
-static void run_tells_that_the_vgpu_cannot_start(void **state)
-{
-	pid_t pid = serve("serve --socket %/a --name vm --log warn");
-	char text[1024];
-
-	make_qemu("echo not reached");
-	assert_int_equal(run(RUN_LINE, text, sizeof(text)), 1);
-	assert_string_equal(text, "");
-	end(pid);
-	drop_qemu();
-}
-
-#define in_folder(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(int argc, char **argv)
 {
@@ -847,23 +495,9 @@ int main(int argc, char **argv)
 		in_folder(a_screenshot_is_sealed),
 		in_folder(the_end_waits_for_no_picture),
 		in_folder(a_connection_may_be_inherited),
-		in_folder(bad_command_lines_are_refused),
-		in_folder(what_cannot_be_done_is_told),
-		in_folder(help_is_there),
-		in_folder(types_and_capabilities_are_json),
-		in_folder(a_dump_is_decoded),
-		in_folder(a_dry_run_prints_both_command_lines),
-		in_folder(run_ends_as_qemu_does),
-		in_folder(run_is_asked_to_end),
-		in_folder(run_does_not_go_on_without_its_vgpu),
-		in_folder(run_killed_leaves_nobody_behind),
-		in_folder(run_tells_that_the_vgpu_cannot_start),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PATH-OF-MEDIANT\n", argv[0]);
+	if (!program_take(argc, argv))
 		return 2;
-	}
-	program = argv[1];
 	return cmocka_run_group_tests_name("cmd serve", tests, NULL, NULL);
 }

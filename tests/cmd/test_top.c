@@ -9,14 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cmd/process.h"
 #include "cmd/top_rates.h"
-#include "tests/support/leaks.h"
-
-#define LIMIT_NS (20 * NSEC_PER_SEC)
-
-static const char *program;
+#include "tests/cmd/program.h"
 
 static json_t *tree(const char *text)
 {
@@ -118,93 +113,49 @@ static void one_started_anew_has_no_past(void **state)
 
 /* ---- The program ---- */
 
-static bool has_line(const char *text)
-{
-	return strchr(text, '\n') != NULL;
-}
-
-static bool never(const char *text)
-{
-	return false;
-}
-
-static pid_t start(const char *a, const char *b, const char *c, const char *d, int *fd)
-{
-	char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)a, (char *)(uintptr_t)b,
-			 (char *)(uintptr_t)c,	     (char *)(uintptr_t)d, NULL };
-	struct process_options options = { .take_stdout = true, .quiet = true };
-	pid_t pid = process_start(argv, &options, fd);
-
-	assert_true(pid > 0);
-	return pid;
-}
-
-static int run_top(const char *a, const char *b, const char *c, char *text, size_t size)
-{
-	int fd, status;
-	pid_t pid = start("top", a, b, c, &fd);
-
-	assert_int_equal(process_read(fd, text, size, clock_now_ns() + LIMIT_NS, never), 0);
-	close(fd);
-	status = process_wait(pid, clock_now_ns() + LIMIT_NS);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
 static void a_running_vgpu_is_shown(void **state)
 {
-	char folder[] = "/tmp/test-top-XXXXXX", path[64], text[4096];
+	char text[4096];
 	json_t *list;
 	pid_t pid;
-	int fd;
 
-	assert_non_null(mkdtemp(folder));
-	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
-	assert_int_equal(run_top("--once", "--interval", "1", text, sizeof(text)), 0);
+	assert_int_equal(program_run("top --once --interval 1", text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "No vGPU runs"));
-	snprintf(path, sizeof(path), "%s/vm0.vfio", folder);
-	pid = start("serve", "--socket", path, NULL, &fd);
-	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
-			 1);
-	close(fd);
-	assert_int_equal(run_top("--once", "--interval=1", NULL, text, sizeof(text)), 0);
+	pid = program_serve("serve --socket %/vm0.vfio");
+	assert_int_equal(program_run("top --once --interval=1", text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "GPU%"));
 	assert_non_null(strstr(text, "\nvm0.vfio "));
 	assert_null(strchr(text, '\033')); /* no terminal, no escapes */
-	assert_int_equal(run_top("--once", "--json", "--interval=1", text, sizeof(text)), 0);
+	assert_int_equal(program_run("top --once --json --interval=1", text, sizeof(text)), 0);
 	list = tree(text);
 	assert_int_equal(json_array_size(list), 1);
 	assert_true(json_is_real(json_object_get(json_array_get(list, 0), "gpu_percent")));
 	json_decref(list);
-	process_end(pid, LIMIT_NS);
-	assert_int_equal(rmdir(folder), 0);
+	program_end(pid);
 }
 
 static void it_goes_on_until_it_is_told(void **state)
 {
-	char folder[] = "/tmp/test-top-XXXXXX", text[4096];
+	char text[4096];
 	int fd, status;
-	pid_t pid;
+	pid_t pid = program_start("top --interval 1", &fd);
 
-	assert_non_null(mkdtemp(folder));
-	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
-	pid = start("top", "--interval", "1", NULL, &fd);
-	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + LIMIT_NS, has_line),
+	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + PROGRAM_LIMIT_NS,
+				      program_has_line),
 			 1);
 	close(fd);
-	status = process_end(pid, LIMIT_NS);
+	status = process_end(pid, PROGRAM_LIMIT_NS);
 	assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGPIPE);
-	assert_int_equal(rmdir(folder), 0);
 }
 
 static void bad_command_lines(void **state)
 {
 	char text[256];
 
-	assert_int_equal(run_top("word", NULL, NULL, text, sizeof(text)), 2);
-	assert_int_equal(run_top("--interval", "0", NULL, text, sizeof(text)), 2);
-	assert_int_equal(run_top("--nonsense", NULL, NULL, text, sizeof(text)), 2);
-	assert_int_equal(run_top("--help", NULL, NULL, text, sizeof(text)), 0);
+	assert_int_equal(program_run("top word", text, sizeof(text)), 2);
+	assert_int_equal(program_run("top --interval 0", text, sizeof(text)), 2);
+	assert_int_equal(program_run("top --nonsense", text, sizeof(text)), 2);
+	assert_int_equal(program_run("top --help", text, sizeof(text)), 0);
 }
 
 int main(int argc, char **argv)
@@ -214,15 +165,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_is_missing_is_nothing),
 		cmocka_unit_test(rates_are_between_two),
 		cmocka_unit_test(one_started_anew_has_no_past),
-		cmocka_unit_test(a_running_vgpu_is_shown),
-		cmocka_unit_test(it_goes_on_until_it_is_told),
-		cmocka_unit_test(bad_command_lines),
+		in_folder(a_running_vgpu_is_shown),
+		in_folder(it_goes_on_until_it_is_told),
+		in_folder(bad_command_lines),
 	};
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: %s PATH-OF-MEDIANT\n", argv[0]);
+	if (!program_take(argc, argv))
 		return 2;
-	}
-	program = argv[1];
 	return cmocka_run_group_tests_name("cmd top", tests, NULL, NULL);
 }
