@@ -6,7 +6,7 @@
  */
 X(vfu_message, "command flags bytes msg_id")
 X(vfu_reply, "command error bytes msg_id")
-X(vfu_served, "command flags bytes msg_id") /* (span) the message and its reply */
+X(vfu_served, "command posted bytes msg_id") /* (span) the message and its reply */
 X(kvm_slot, "number gpa bytes read_only")
 X(kvm_exit_mmio, "vcpu gpa bytes write")
 X(kvm_coalesced, "gpa bytes value -")

@@ -30,6 +30,7 @@ int cmd_types(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_arbiter(int argc, char **argv);
 int cmd_screenshot(int argc, char **argv);
 int cmd_display(int argc, char **argv);

@@ -186,7 +186,7 @@ int control_call_on(int socket_fd, const char *name, const char *method, json_t 
 	return err;
 }
 
-static int connect_to(const char *name)
+int control_connect(const char *name)
 {
 	struct runtime_dir dir;
 	char path[PATH_MAX];
@@ -213,7 +213,7 @@ static int connect_to(const char *name)
 
 int control_call(const char *name, const char *method, json_t *params, json_t **result, int *fd)
 {
-	int socket_fd = connect_to(name);
+	int socket_fd = control_connect(name);
 	int err;
 
 	if (socket_fd < 0) {

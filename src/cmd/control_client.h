@@ -14,6 +14,8 @@
  */
 int control_call(const char *name, const char *method, json_t *params, json_t **result, int *fd);
 
+/* A connection to the vGPU @name; -errno, told on stderr. */
+int control_connect(const char *name);
 /* The same over a connected socket, which stays open; -EPROTO when the peer makes no sense. */
 int control_call_on(int socket_fd, const char *name, const char *method, json_t *params,
 		    json_t **result, int *fd);

@@ -29,6 +29,8 @@ struct control_client {
 	size_t out_len, out_sent;
 	int out_fd;
 	bool closing; /* after the reply: the stream cannot be followed any more */
+	void (*closed)(void *opaque,
+		       const void *client); /* NULL: nobody wants to know of the end */
 	char in[CONTROL_LINE_BYTES];
 };
 
@@ -173,7 +175,7 @@ static void finish_reply(struct control_reply *reply)
 /* One line without its end.  A call without an id is a notification: done, not answered. */
 static void handle_line(struct control_client *client, const char *line, size_t len)
 {
-	struct control_reply reply = { .fd = -1 };
+	struct control_reply reply = { .fd = -1, .client = client };
 	json_error_t error;
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	json_t *id = json_object_get(request, "id");
@@ -182,6 +184,8 @@ static void handle_line(struct control_client *client, const char *line, size_t 
 		control_reply_error(&reply, CONTROL_PARSE_ERROR, "not JSON: %.200s", error.text);
 	else
 		dispatch(client->server, request, &reply);
+	if (reply.closed)
+		client->closed = reply.closed;
 	if (!id_good(id))
 		id = NULL;
 	if (id || reply.error == CONTROL_PARSE_ERROR || reply.error == CONTROL_INVALID_REQUEST)
@@ -203,6 +207,8 @@ static void drop_out(struct control_client *client)
 
 static void client_close(struct control_client *client)
 {
+	if (client->closed)
+		client->closed(client->server->opaque, client);
 	loop_remove(client->server->loop, &client->source);
 	close(client->source.fd);
 	drop_out(client);
@@ -336,6 +342,7 @@ static int client_create(struct control_server *server, int fd)
 	client->out = NULL;
 	client->out_fd = -1;
 	client->closing = false;
+	client->closed = NULL;
 	err = loop_add(server->loop, &client->source);
 	if (err) {
 		free(client);

@@ -31,6 +31,9 @@ struct control_reply {
 	int fd;			  /* goes with the reply and is closed by the server; -1 for none */
 	enum control_error error; /* 0: none */
 	char message[256];
+	const void *client; /* the server's: who asks, for comparing with who asked before */
+	/* Set by the method: called when this client's connection ends. */
+	void (*closed)(void *opaque, const void *client);
 };
 
 struct control_method {

@@ -13,6 +13,7 @@ static const struct cmd commands[] = {
 	{ "list", "the vGPUs that run", cmd_list },
 	{ "stat", "what a vGPU has done: traps, commands, faults, frames", cmd_stat },
 	{ "top", "what the vGPUs that run are doing, anew every moment", cmd_top },
+	{ "trace", "a timeline of vGPUs that run, for Perfetto", cmd_trace },
 	{ "arbiter", "share the host GPU among the vGPUs that run", cmd_arbiter },
 	{ "screenshot", "what a vGPU shows, as a PNG", cmd_screenshot },
 	{ "display", "a vGPU's monitors: show, change, plug, unplug", cmd_display },

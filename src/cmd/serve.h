@@ -48,6 +48,7 @@ struct serve {
 	struct runtime_dir runtime;
 	char control_path[PATH_MAX];
 	struct control_server *control;
+	const void *tracer; /* the control client that traces; NULL: none */
 	struct display_vnc *vnc[DISPLAY_MAX_HEADS];
 	struct vgpu_port_config ports[VGPU_MAX_PORTS]; /* as they are now */
 	uint64_t started_ns;
@@ -63,6 +64,10 @@ int serve_share_start(struct serve *serve);
 void serve_share_end(struct serve *serve);
 /* The part of `stat` that tells what the vGPU had of the GPU. */
 json_t *serve_share_tree(struct serve *serve, const struct vgpu_stats *v);
+
+/* serve_trace.c: what the control socket can ask about tracing. */
+void serve_trace_start(void *opaque, json_t *params, struct control_reply *reply);
+void serve_trace_stop(void *opaque, json_t *params, struct control_reply *reply);
 
 /* The tree that `stat` returns (docs/stat.md); a new reference, NULL without memory. */
 json_t *serve_stat_tree(struct serve *serve);

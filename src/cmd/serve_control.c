@@ -257,6 +257,8 @@ const struct control_method serve_methods[] = {
 	{ "display.get", display_get },
 	{ "display.set_mode", set_mode },
 	{ "display.plug", plug },
+	{ "trace.start", serve_trace_start },
+	{ "trace.stop", serve_trace_stop },
 	{ "shutdown", shutdown_method },
 };
 const size_t serve_method_count = ARRAY_SIZE(serve_methods);

@@ -347,6 +347,31 @@ static const struct command {
 	[VFU_DEVICE_FEATURE] = { handle_feature, sizeof(struct vfu_device_feature), SIZE_MAX },
 };
 
+const char *vfu_command_name(uint64_t command)
+{
+	static const char *const names[VFU_COMMANDS] = {
+		[VFU_VERSION] = "VERSION",
+		[VFU_DMA_MAP] = "DMA_MAP",
+		[VFU_DMA_UNMAP] = "DMA_UNMAP",
+		[VFU_DEVICE_GET_INFO] = "DEVICE_GET_INFO",
+		[VFU_DEVICE_GET_REGION_INFO] = "DEVICE_GET_REGION_INFO",
+		[VFU_DEVICE_GET_REGION_IO_FDS] = "DEVICE_GET_REGION_IO_FDS",
+		[VFU_DEVICE_GET_IRQ_INFO] = "DEVICE_GET_IRQ_INFO",
+		[VFU_DEVICE_SET_IRQS] = "DEVICE_SET_IRQS",
+		[VFU_REGION_READ] = "REGION_READ",
+		[VFU_REGION_WRITE] = "REGION_WRITE",
+		[VFU_DMA_READ] = "DMA_READ",
+		[VFU_DMA_WRITE] = "DMA_WRITE",
+		[VFU_DEVICE_RESET] = "DEVICE_RESET",
+		[VFU_REGION_WRITE_MULTI] = "REGION_WRITE_MULTI",
+		[VFU_DEVICE_FEATURE] = "DEVICE_FEATURE",
+		[VFU_MIG_DATA_READ] = "MIG_DATA_READ",
+		[VFU_MIG_DATA_WRITE] = "MIG_DATA_WRITE",
+	};
+
+	return command < VFU_COMMANDS ? names[command] : NULL;
+}
+
 /* ---- One message ------------------------------------------------------------------------ */
 
 static int run_command(struct vfu_server *server, const struct vfu_message *message,
@@ -438,8 +463,8 @@ static void handle_message(struct vfu_server *server, const struct vfu_message *
 		vfu_count(&server->posted);
 	else
 		send_reply(server, &server->client, message, &reply, err);
-	TRACE_SINCE(start_ns, vfu_served, message->header.command, message->header.flags,
-		    message->header.bytes, message->header.id);
+	TRACE_SINCE(start_ns, vfu_served, message->header.command, posted, message->header.bytes,
+		    message->header.id);
 	if (reply.close_fd >= 0)
 		close(reply.close_fd);
 	/* A stream without negotiation, or whose next message cannot be found, is of no use. */

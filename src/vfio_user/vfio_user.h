@@ -39,4 +39,7 @@ struct vfu_stats {
 };
 void vfu_server_stats(struct vfu_server *server, struct vfu_stats *stats);
 
+/* What the specification calls a message of this number, without VFIO_USER_; NULL for none. */
+const char *vfu_command_name(uint64_t command);
+
 #endif

@@ -34,6 +34,15 @@ const struct vgpu_reg_row *vgpu_reg_find(uint32_t offset)
 	return row ? &vgpu_reg_rows[row - 1] : NULL;
 }
 
+const char *vgpu_register_name(uint32_t offset)
+{
+	const struct vgpu_reg_row *row;
+
+	pthread_once(&row_once, rows_index);
+	row = offset < VGPU_MMIO_BYTES ? vgpu_reg_find(offset) : NULL;
+	return row ? row->name : NULL;
+}
+
 static void note_unknown(struct vgpu *v, uint32_t offset, const char *what)
 {
 	vgpu_count(&v->counters.unknown_registers);

@@ -110,6 +110,9 @@ int vgpu_display_plug(struct vgpu *vgpu, unsigned int port, bool plugged);
 /* Where sinks take their frames from: the heads of this vGPU. */
 struct display_source *vgpu_display_source(struct vgpu *vgpu);
 
+/* What the register at @offset into BAR0 is called, NULL when no table names it.  Any thread. */
+const char *vgpu_register_name(uint32_t offset);
+
 struct vgpu_stats {
 	uint64_t reg_reads, reg_writes; /* registers proper */
 	uint64_t opregion_reads;
