@@ -3,9 +3,11 @@
 #include "tests/guest_mem/kinds.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -178,18 +180,46 @@ static void message_lose(struct machine *m)
 
 /* ---- A VMM in this process ------------------------------------------------------------------- */
 
-static void kvm_open(struct machine *m)
+static void open_with(struct machine *m, int vm)
 {
-	struct guest_kvm_config config = { .vm_fd = -1 };
+	struct guest_kvm_config config = { .vm_fd = vm, .slot_count = 32 };
 
+	m->vm = vm;
 	make_truth(m);
 	assert_int_equal(guest_kvm_create(&config, &m->guest), 0);
+}
+
+static void bare_open(struct machine *m)
+{
+	open_with(m, -1);
+}
+
+static const char *kvm_missing(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return "there is no /dev/kvm, or it may not be opened";
+	close(fd);
+	return NULL;
+}
+
+static void kvm_open(struct machine *m)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = ioctl(fd, KVM_CREATE_VM, 0);
+
+	assert_true(vm >= 0);
+	close(fd);
+	open_with(m, vm);
 }
 
 static void kvm_close(struct machine *m)
 {
 	guest_kvm_destroy(m->guest);
 	drop_truth(m);
+	if (m->vm >= 0)
+		close(m->vm);
 }
 
 static int kvm_add(struct machine *m, const struct piece *piece, unsigned int access)
@@ -199,6 +229,7 @@ static int kvm_add(struct machine *m, const struct piece *piece, unsigned int ac
 		.bytes = piece->bytes,
 		.host = m->truth + piece->offset,
 		.access = access,
+		.install = m->vm >= 0,
 	};
 
 	return guest_kvm_memory_add(m->guest, &memory);
@@ -256,7 +287,7 @@ void child_end(pid_t child, int orders)
 
 static void process_open(struct machine *m)
 {
-	kvm_open(m);
+	bare_open(m);
 	m->child = child_start(&m->pidfd, &m->orders);
 }
 
@@ -305,15 +336,65 @@ static void test_close(struct machine *m)
 /* ---------------------------------------------------------------------------------------------- */
 
 const struct kind kinds[] = {
-	{ "mapped file", true, false, remote_open, remote_close, mapped_add, remote_remove,
-	  file_lose, 0 },
-	{ "file", false, false, remote_open, remote_close, file_add, remote_remove, file_lose, 0 },
-	{ "messages", false, false, message_open, remote_close, message_add, message_remove,
-	  message_lose, -EIO },
-	{ "process", false, false, process_open, process_close, process_add, kvm_remove,
-	  process_lose, -EFAULT },
-	{ "in process", true, false, kvm_open, kvm_close, kvm_add, kvm_remove, NULL, 0 },
-	{ "test guest", true, true, test_open, test_close, NULL, NULL, NULL, 0 },
+	{
+		.name = "mapped file",
+		.maps = true,
+		.open = remote_open,
+		.close = remote_close,
+		.add = mapped_add,
+		.remove = remote_remove,
+		.lose = file_lose,
+	},
+	{
+		.name = "file",
+		.open = remote_open,
+		.close = remote_close,
+		.add = file_add,
+		.remove = remote_remove,
+		.lose = file_lose,
+	},
+	{
+		.name = "messages",
+		.open = message_open,
+		.close = remote_close,
+		.add = message_add,
+		.remove = message_remove,
+		.lose = message_lose,
+		.lost = -EIO,
+	},
+	{
+		.name = "another process",
+		.open = process_open,
+		.close = process_close,
+		.add = process_add,
+		.remove = kvm_remove,
+		.lose = process_lose,
+		.lost = -EFAULT,
+	},
+	{
+		.name = "this process",
+		.maps = true,
+		.open = bare_open,
+		.close = kvm_close,
+		.add = kvm_add,
+		.remove = kvm_remove,
+	},
+	{
+		.name = "this process, on KVM",
+		.maps = true,
+		.missing = kvm_missing,
+		.open = kvm_open,
+		.close = kvm_close,
+		.add = kvm_add,
+		.remove = kvm_remove,
+	},
+	{
+		.name = "test guest",
+		.maps = true,
+		.fixed = true,
+		.open = test_open,
+		.close = test_close,
+	},
 };
 const size_t kind_count = ARRAY_SIZE(kinds);
 

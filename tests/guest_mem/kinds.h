@@ -28,6 +28,8 @@ struct machine {
 	struct piece pieces[MAX_PIECES];
 	unsigned int piece_count;
 	bool lost;
+	/* This process: a VM of KVM, -1: none. */
+	int vm;
 	/* Another process. */
 	pid_t child;
 	int pidfd, orders;
@@ -38,6 +40,8 @@ struct kind {
 	const char *name;
 	bool maps;  /* guest_map() gives addresses */
 	bool fixed; /* no pieces: all of the truth from address 0 on, always */
+	/* NULL, or why this machine has no such thing. */
+	const char *(*missing)(void);
 	void (*open)(struct machine *m);
 	void (*close)(struct machine *m);
 	/* Bytes of the truth from @offset on; -errno. */
