@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "vgpu/context.h"
+#include "vgpu/engine.h"
 #include "vgpu_regs_gen.h"
 
 #define FIRST_GMA 0x10000000u
@@ -37,6 +38,22 @@ void driver_open(struct driver *d, bool render_only)
 void driver_close(struct driver *d)
 {
 	driver_transport.close(d);
+}
+
+int driver_setup(void **state)
+{
+	static struct driver d;
+
+	driver_open(&d, true);
+	driver_start(&d);
+	*state = &d;
+	return 0;
+}
+
+int driver_teardown(void **state)
+{
+	driver_close(*state);
+	return 0;
 }
 
 void driver_reset(struct driver *d)
@@ -306,6 +323,13 @@ void driver_expect_event(struct driver *d, enum gpu_engine engine, uint32_t stat
 
 	assert_int_equal((uint32_t)event, status);
 	assert_int_equal((uint32_t)(event >> 32), id);
+}
+
+void driver_run_alone(struct driver *d, struct driver_context *ctx)
+{
+	driver_submit(d, ctx, NULL, 0);
+	driver_expect_event(d, ctx->engine, CSB_IDLE_ACTIVE, ctx->id);
+	driver_expect_event(d, ctx->engine, CSB_COMPLETE | CSB_ACTIVE_IDLE, ctx->id);
 }
 
 bool driver_quiet(struct driver *d, enum gpu_engine engine)

@@ -84,6 +84,10 @@ void driver_open(struct driver *d, bool render_only);
 void driver_close(struct driver *d);
 /* Of the function, with the driver's settings lost. */
 void driver_reset(struct driver *d);
+/* For cmocka: *@state is a driver that has started, on a render-only vGPU. */
+int driver_setup(void **state);
+int driver_teardown(void **state);
+#define with_driver(test) cmocka_unit_test_setup_teardown(test, driver_setup, driver_teardown)
 /* Interrupts on, status pages, execlists. */
 void driver_start(struct driver *d);
 void driver_start_engine(struct driver *d, enum gpu_engine engine);
@@ -119,6 +123,8 @@ void driver_emit_seqno(struct driver *d, struct driver_context *ctx, unsigned in
 /* Moves the tails in the images and writes ELSP; @second may be NULL. */
 void driver_submit(struct driver *d, struct driver_context *first, struct driver_context *second,
 		   uint32_t flags);
+/* Submits it, and sees it begin and end. */
+void driver_run_alone(struct driver *d, struct driver_context *ctx);
 void driver_elsp(struct driver *d, enum gpu_engine engine, uint64_t desc0, uint64_t desc1);
 
 /* A moment of waiting. */

@@ -18,12 +18,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	driver_close(*state);
-	return 0;
-}
-
 static uint64_t entry_at(struct driver *d, uint32_t index)
 {
 	uint64_t value;
@@ -182,7 +176,7 @@ static void copies_of_graphics_memory_ignore_fences(void **state)
 	vgpu_gma_read(d->v, gma(UINT64_MAX - 100), buf, 4096);
 }
 
-#define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, driver_teardown)
 
 int main(void)
 {

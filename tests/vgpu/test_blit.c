@@ -12,22 +12,6 @@
 #define SURFACE_GMA 0x7f0000000000ull
 #define ROWS	    60001u
 
-static int set_up(void **state)
-{
-	static struct driver d;
-
-	driver_open(&d, true);
-	driver_start(&d);
-	*state = &d;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	driver_close(*state);
-	return 0;
-}
-
 /* Inverts one page, again and again: tens of milliseconds, and an odd number of times. */
 static gpa_t emit_long_blit(struct driver *d, struct driver_context *ctx)
 {
@@ -96,8 +80,8 @@ static void a_reset_ends_a_blit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_preempted_blit_goes_on, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_reset_ends_a_blit, set_up, tear_down),
+		with_driver(a_preempted_blit_goes_on),
+		with_driver(a_reset_ends_a_blit),
 	};
 
 	return driver_run("blit", tests);

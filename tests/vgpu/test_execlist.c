@@ -18,22 +18,6 @@
 
 #define LOOP_GMA 0x7f0000000000ull
 
-static int set_up(void **state)
-{
-	static struct driver d;
-
-	driver_open(&d, true);
-	driver_start(&d);
-	*state = &d;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	driver_close(*state);
-	return 0;
-}
-
 /* A batch in the per-process space that jumps to itself until its first word becomes an end. */
 static gpa_t make_endless(struct driver *d)
 {
@@ -228,13 +212,6 @@ static void emit_srm(struct driver *d, struct driver_context *ctx, uint32_t reg,
 	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
 }
 
-static void run_alone(struct driver *d, struct driver_context *ctx)
-{
-	driver_submit(d, ctx, NULL, 0);
-	driver_expect_event(d, ctx->engine, IDLE_TO_ACTIVE, ctx->id);
-	driver_expect_event(d, ctx->engine, LAST, ctx->id);
-}
-
 static void registers_travel_with_their_context(void **state)
 {
 	struct driver *d = *state;
@@ -247,20 +224,20 @@ static void registers_travel_with_their_context(void **state)
 	driver_context_set(d, &a, CTX_GPR0, 0xdead);
 	emit_srm(d, &a, gpr0, 0);
 	emit_lri(d, &a, gpr0, 0x1234);
-	run_alone(d, &a);
+	driver_run_alone(d, &a);
 	assert_int_equal(driver_result(d, 0), 0);
 	assert_int_equal(driver_context_get(d, &a, CTX_GPR0), 0x1234);
 	assert_int_equal(driver_context_get(d, &a, CTX_CONTEXT_CONTROL) & 1, 0);
 	assert_int_equal(driver_context_get(d, &a, CTX_MI_MODE) >> 16, 0xffff);
 
 	emit_lri(d, &b, gpr0, 0x5678);
-	run_alone(d, &b);
+	driver_run_alone(d, &b);
 	/* Now saved, it is loaded. */
 	emit_srm(d, &a, gpr0, 1);
-	run_alone(d, &a);
+	driver_run_alone(d, &a);
 	assert_int_equal(driver_result(d, 1), 0x1234);
 	emit_srm(d, &b, gpr0, 2);
-	run_alone(d, &b);
+	driver_run_alone(d, &b);
 	assert_int_equal(driver_result(d, 2), 0x5678);
 }
 
@@ -271,14 +248,14 @@ static void a_new_context_may_start_from_a_saved_image(void **state)
 
 	driver_context_init(d, &a, GPU_RCS, 0x20);
 	emit_lri(d, &a, 0x2600, 0xabcd);
-	run_alone(d, &a);
+	driver_run_alone(d, &a);
 	/* i915 copies the recorded page and sets the ring and the tables of the new one. */
 	driver_context_init(d, &b, GPU_RCS, 0x40);
 	memcpy((uint8_t *)ram_at(d->ram, b.image) + PAGE_BYTES + 0x53 * 4,
 	       (uint8_t *)ram_at(d->ram, a.image) + PAGE_BYTES + 0x53 * 4, 44);
 	driver_context_set(d, &b, CTX_CONTEXT_CONTROL, 0x00090008);
 	emit_srm(d, &b, 0x2600, 0);
-	run_alone(d, &b);
+	driver_run_alone(d, &b);
 	assert_int_equal(driver_result(d, 0), 0xabcd);
 }
 
@@ -298,7 +275,7 @@ static void context_time_grows(void **state)
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 	first = driver_context_get(d, &ctx, CTX_TIMESTAMP);
 	assert_in_range(first, 1000, 12000000u * 5);
-	run_alone(d, &ctx);
+	driver_run_alone(d, &ctx);
 	assert_true(driver_context_get(d, &ctx, CTX_TIMESTAMP) >= first);
 }
 
@@ -321,7 +298,7 @@ static void four_page_directories(void **state)
 	ctx.desc = (ctx.desc & ~0x18ull) | 1u << 3;
 	driver_context_set(d, &ctx, 0x27, (uint32_t)pd.v); /* PDP3_LDW */
 	driver_emit(d, &ctx, ring, ARRAY_SIZE(ring));
-	run_alone(d, &ctx);
+	driver_run_alone(d, &ctx);
 	assert_int_equal(ram_read32(d->ram, gpa(page.v + 0x800)), 0x600d);
 }
 
@@ -428,7 +405,7 @@ static void function_level_reset(void **state)
 	driver_start(d);
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
 	driver_emit_seqno(d, &ctx, 0, 3);
-	run_alone(d, &ctx);
+	driver_run_alone(d, &ctx);
 }
 
 /* ---- Faults ---- */
@@ -460,7 +437,7 @@ static void recovers(struct driver *d)
 	driver_context_init(d, &ctx, GPU_RCS, 0x80);
 	driver_emit_seqno(d, &ctx, 9, 9);
 	driver_reset_engine(d, GPU_RCS);
-	run_alone(d, &ctx);
+	driver_run_alone(d, &ctx);
 	assert_int_equal(driver_result(d, 9), 9);
 }
 
@@ -687,8 +664,6 @@ static void work_outlives_a_changing_memory_map(void **state)
 	ram_write32(d->ram, batch, MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 }
-
-#define with_driver(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {

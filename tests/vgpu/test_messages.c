@@ -10,32 +10,6 @@
 
 #define WAIT_NS (10 * NSEC_PER_SEC)
 
-static const struct driver_messages *memory;
-
-static int set_up(void **state)
-{
-	static struct driver d;
-
-	driver_open(&d, true);
-	driver_start(&d);
-	memory = driver_transport.memory;
-	*state = &d;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	driver_close(*state);
-	return 0;
-}
-
-static void run_alone(struct driver *d, struct driver_context *ctx)
-{
-	driver_submit(d, ctx, NULL, 0);
-	driver_expect_event(d, ctx->engine, CSB_IDLE_ACTIVE, ctx->id);
-	driver_expect_event(d, ctx->engine, CSB_COMPLETE | CSB_ACTIVE_IDLE, ctx->id);
-}
-
 static void images_and_status_pages(void **state)
 {
 	struct driver *d = *state;
@@ -43,8 +17,8 @@ static void images_and_status_pages(void **state)
 
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
 	driver_emit_seqno(d, &ctx, 0, 1);
-	memory->hide(d);
-	run_alone(d, &ctx);
+	driver_transport.memory->hide(d);
+	driver_run_alone(d, &ctx);
 	assert_int_equal(driver_result(d, 0), 1);
 	assert_int_equal(driver_context_get(d, &ctx, CTX_RING_HEAD), ctx.tail);
 }
@@ -62,20 +36,22 @@ static void the_aperture(void **state)
 
 	d->next_gma = 0;
 	driver_map(d, a, 1);
-	memory->hide(d);
+	driver_transport.memory->hide(d);
 	driver_bar_write(d, 2, 8, stored, 4);
 	driver_bar_read(d, 2, 8, buf, 4);
-	assert_memory_equal(buf, memory->in_traps ? stored : nothing, 4);
-	assert_memory_equal(ram_at(d->ram, gpa(a.v + 8)), memory->in_traps ? stored : nothing, 4);
+	assert_memory_equal(buf, driver_transport.memory->in_traps ? stored : nothing, 4);
+	assert_memory_equal(ram_at(d->ram, gpa(a.v + 8)),
+			    driver_transport.memory->in_traps ? stored : nothing, 4);
 }
 
 static void wait_waiting(struct driver *d)
 {
 	uint64_t end = clock_now_ns() + WAIT_NS;
 
-	while (!memory->waiting(d) && !memory->timeouts(d) && clock_now_ns() < end)
+	while (!driver_transport.memory->waiting(d) && !driver_transport.memory->timeouts(d) &&
+	       clock_now_ns() < end)
 		driver_idle(d);
-	assert_true(memory->waiting(d) || memory->timeouts(d));
+	assert_true(driver_transport.memory->waiting(d) || driver_transport.memory->timeouts(d));
 }
 
 /* The thread that resets is the one that would bring the answers the lane waits for. */
@@ -87,28 +63,26 @@ static void a_reset_does_not_wait_for_them(void **state)
 
 	for_each_engine(id)
 		driver_context_init(d, &ctx[id], id, 0x20 + 0x20 * id);
-	memory->hide(d);
+	driver_transport.memory->hide(d);
 	for (size_t i = 0; i < ARRAY_SIZE(domains); i++) {
-		memory->silence(d, true);
+		driver_transport.memory->silence(d, true);
 		for_each_engine(id)
 			driver_elsp(d, id, ctx[id].desc, 0);
 		wait_waiting(d);
 		driver_write(d, REG_GEN6_GDRST, domains[i]);
 		/* Those that were not reset: theirs may have failed, or still be waiting. */
 		driver_write(d, REG_GEN6_GDRST, 1);
-		assert_int_equal(memory->timeouts(d), 0);
-		assert_int_equal(memory->waiting(d), 0);
-		memory->silence(d, false);
+		assert_int_equal(driver_transport.memory->timeouts(d), 0);
+		assert_int_equal(driver_transport.memory->waiting(d), 0);
+		driver_transport.memory->silence(d, false);
 	}
 	for_each_engine(id) {
 		assert_int_equal(driver_read(d, REG_RING_EXECLIST_STATUS_LO(gpu_engine_base(id))),
 				 0);
 		driver_start_engine(d, id);
 	}
-	run_alone(d, &ctx[GPU_RCS]);
+	driver_run_alone(d, &ctx[GPU_RCS]);
 }
-
-#define with_driver(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {

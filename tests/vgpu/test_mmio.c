@@ -21,12 +21,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	driver_close(*state);
-	return 0;
-}
-
 static uint64_t unknown(struct driver *d)
 {
 	struct vgpu_stats stats;
@@ -467,7 +461,7 @@ static void a_guest_cannot_fill_the_log(void **state)
 	assert_in_range(ready_lines(d, both, 5000), 1, 1000);
 }
 
-#define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, driver_teardown)
 
 int main(void)
 {
