@@ -629,6 +629,25 @@ static void yield_is_heard(void **state)
 	rig_destroy(rig);
 }
 
+/* MI_NOOPs go by many at a time, but each is counted, and the clock is looked at in between. */
+static void noops_count_one_by_one(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+	struct gpu_stats stats;
+
+	rig_user_batch(rig);
+	for (uint32_t i = 0; i < 1500; i++)
+		emit(rig, MI_NOOP);
+	EMIT(rig, STORE_USER(RIG_DATA, 1));
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	rig->gpu->ops->stats(rig->gpu, &stats);
+	/* In the ring the start of the batch, and a last MI_NOOP. */
+	assert_int_equal(stats.commands[GPU_RCS], 1500 + 2 + 2);
+	assert_int_equal(rig->yields, 1504 / 64);
+	assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 1);
+	rig_destroy(rig);
+}
+
 static void where_tells_the_position(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -705,6 +724,7 @@ int main(void)
 		cmocka_unit_test(endless_batch_is_stopped),
 		cmocka_unit_test(endless_batch_is_rewritten),
 		cmocka_unit_test(yield_is_heard),
+		cmocka_unit_test(noops_count_one_by_one),
 		cmocka_unit_test(where_tells_the_position),
 		cmocka_unit_test(null_gpu_steps_over_batches),
 	};

@@ -307,7 +307,7 @@ static enum cs_next perform(struct cs *cs, const struct gpu_command *command, ui
 		skip_over(cs, command, cs->header);
 		return CS_ADVANCE;
 	}
-	if (unlikely(cs_fetch_whole(cs, dwords) != CS_ADVANCE))
+	if (unlikely(!cs_held(cs, dwords)) && cs_fetch_whole(cs, dwords) != CS_ADVANCE)
 		return CS_FAULT;
 	if (is_2d(cs->header))
 		return blt_command(cs, &cs->window[cs->next], dwords);
@@ -320,30 +320,69 @@ static void forget_blit(struct cs *cs)
 	cs->workload->blt.row = cs->workload->blt.piece = 0;
 }
 
+/*
+ * How many MI_NOOPs lie at the window's front, the first of which may run: up to where the audit
+ * has been, and not past the next look at the clock.
+ */
+static uint32_t count_noops(const struct cs *cs)
+{
+	uint32_t end = MIN(cs->filled, cs->audited), at = cs->next + 1;
+
+	if (cs->credit < (int)(end - cs->next))
+		end = cs->next + (uint32_t)MAX(cs->credit, 1);
+	while (at < end && !cs->window[at])
+		at++;
+	return at - cs->next;
+}
+
+/* One or more of them in a step: i915 pads with them, and so may a guest by the million. */
+static enum cs_next step_noops(struct cs *cs)
+{
+	uint32_t count = TRACE_ON(scan_command) ? 1 : count_noops(cs);
+
+	if (cs->source >= CS_SOURCE_RING)
+		forget_blit(cs);
+	cs_skip(cs, count);
+	cs_count(&cs->commands, count);
+	cs->credit -= (int)(count - 1);
+	return CS_ADVANCE;
+}
+
+static enum cs_next fetch_header(struct cs *cs)
+{
+	gma_t fault_at;
+	enum cs_fetch fetched = cs_fetch(cs, 1, &fault_at);
+
+	if (likely(fetched == CS_FETCHED))
+		return CS_ADVANCE;
+	return fetched == CS_FETCH_EMPTY ? source_empty(cs) : fetch_failed(cs, fetched, fault_at);
+}
+
 static enum cs_next step(struct cs *cs)
 {
 	const struct gpu_command *command;
 	enum cs_source source = cs->source;
-	enum cs_fetch fetched;
 	enum cs_next next;
-	gma_t fault_at;
 	uint32_t dwords;
 
 	cs->header = 0;
-	fetched = cs_fetch(cs, 1, &fault_at);
-	if (unlikely(fetched != CS_FETCHED))
-		return fetched == CS_FETCH_EMPTY ? source_empty(cs)
-						 : fetch_failed(cs, fetched, fault_at);
+	if (unlikely(!cs_held(cs, 1))) {
+		next = fetch_header(cs);
+		if (unlikely(next != CS_ADVANCE))
+			return next;
+	}
 	cs->header = cs->window[cs->next];
 	command = cmd_find(cs->engine, cs->header);
 	if (unlikely(!command))
 		return cs_fault(cs, GPU_FAULT_OPCODE);
 	dwords = cmd_dwords(command, cs->header);
-	if (unlikely(!dwords || !cs_fits(cs, dwords)))
+	if (unlikely(!dwords || (!cs_held(cs, dwords) && !cs_fits(cs, dwords))))
 		return cs_fault(cs, GPU_FAULT_LENGTH);
 	TRACE(scan_command, cs->engine, cs_address(cs), cs->header, dwords);
 	if (unlikely(cs->next >= cs->audited) && cs_audit(cs, dwords) != CS_ADVANCE)
 		return CS_FAULT;
+	if (!cs->header)
+		return step_noops(cs);
 	next = perform(cs, command, dwords);
 	if (likely(next == CS_ADVANCE))
 		cs_skip(cs, dwords);

@@ -153,6 +153,11 @@ enum cs_fetch {
 };
 /* Makes window[next] and the @dwords - 1 behind it valid; at most CS_WINDOW_DWORDS. */
 enum cs_fetch cs_fetch(struct cs *cs, uint32_t dwords, gma_t *fault_at);
+/* True when that is so already; what is in the window fits the source, too. */
+static inline bool cs_held(const struct cs *cs, uint32_t dwords)
+{
+	return cs->filled - cs->next >= dwords;
+}
 /* True when the source holds @dwords more from the current position on. */
 bool cs_fits(const struct cs *cs, uint32_t dwords);
 /* Moves on by @dwords, beyond the window if need be. */

@@ -131,7 +131,7 @@ static void compact(struct cs *cs)
 
 enum cs_fetch cs_fetch(struct cs *cs, uint32_t dwords, gma_t *fault_at)
 {
-	if (likely(cs->filled - cs->next >= dwords))
+	if (cs_held(cs, dwords))
 		return CS_FETCHED;
 	if (!cs_fits(cs, dwords))
 		return cs_fits(cs, 1) ? CS_FETCH_SHORT : CS_FETCH_EMPTY;
