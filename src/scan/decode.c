@@ -137,7 +137,7 @@ static uint32_t check(FILE *out, const struct gpu_command *command, uint32_t hea
 			"stops here\n",
 			address, header, command->name);
 	else if (dwords > left)
-		fprintf(out, "0x%012" PRIx64 ": %08x  %s of %u dwords, but only %zu are left\n",
+		fprintf(out, "0x%012" PRIx64 ": %08x  %s of %u dwords, but only %zu left\n",
 			address, header, command->name, dwords, left);
 	return dwords <= left ? dwords : 0;
 }

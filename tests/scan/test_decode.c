@@ -37,6 +37,28 @@ static struct decoded decode(enum gpu_engine engine, const uint32_t *dwords, siz
 	return decoded;
 }
 
+/* As i915 writes its flushes: the place in the context's status page is no address. */
+static void prints_an_index_into_a_status_page(void **state)
+{
+	static const uint32_t flush[] = { 0x13244002, 0xd0, 0, 0 };
+	static const uint32_t control[] = { 0x7a000004, 0x00304000, 0xd0, 0, 0, 0 };
+	struct decoded d = decode(GPU_BCS, flush, ARRAY_SIZE(flush), false, false);
+
+	assert_string_equal(d.text, "0x000000010000: 13244002  MI_FLUSH_DW\n"
+				    "    Post-Sync Operation: 1\n"
+				    "    TLB Invalidate: 1\n"
+				    "    Store Data Index: 1\n"
+				    "    Status Page Qword: 26 (0x1a)\n");
+	free(d.text);
+	d = decode(GPU_RCS, control, ARRAY_SIZE(control), false, false);
+	assert_string_equal(d.text, "0x000000010000: 7a000004  PIPE_CONTROL\n"
+				    "    Post Sync Operation: 1\n"
+				    "    Command Streamer Stall Enable: 1\n"
+				    "    Store Data Index: 1\n"
+				    "    Status Page Qword: 26 (0x1a)\n");
+	free(d.text);
+}
+
 static void prints_names_fields_and_addresses(void **state)
 {
 	static const uint32_t batch[] = {
@@ -103,7 +125,7 @@ static void stops_at_what_it_cannot_measure(void **state)
 		const char *text;
 	} bad[] = {
 		{ { 0x7a000003, 0, 0 }, "PIPE_CONTROL with a length it cannot have" },
-		{ { 0, 0x7a000004, 0 }, "PIPE_CONTROL of 6 dwords, but only 2 are left" },
+		{ { 0, 0x7a000004, 0 }, "PIPE_CONTROL of 6 dwords, but only 2 left" },
 		{ { 0x40000000, 0, 0 }, "unknown command" },
 	};
 
@@ -162,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prints_names_fields_and_addresses),
+		cmocka_unit_test(prints_an_index_into_a_status_page),
 		cmocka_unit_test(repeats_groups_and_names_registers),
 		cmocka_unit_test(stops_at_the_end_of_the_batch),
 		cmocka_unit_test(stops_at_what_it_cannot_measure),
