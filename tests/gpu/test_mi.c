@@ -620,12 +620,14 @@ static void pipe_control_post_sync_operations(void **state)
 	EMIT(rig, PIPE_CONTROL, 2u << 14, RIG_DATA, 0, 0, 0);		  /* depth count */
 	EMIT(rig, PIPE_CONTROL, 3u << 14, RIG_DATA + 8, 0, 0, 0);	  /* timestamp */
 	EMIT(rig, PIPE_CONTROL, 1u << 14 | 1u << 21, 0xd0, 0, 0x77, 0);	  /* store index */
+	EMIT(rig, PIPE_CONTROL, 1u << 14 | 9u << 21, 0xd8, 0, 0x78, 0);	  /* the engine's */
 	EMIT(rig, PIPE_CONTROL, 0, RIG_DATA + 16, 0, 0x77, 0);		  /* none */
 	EMIT(rig, PIPE_CONTROL, 1u << 14 | 1u << 23, 0x7014, 0, 0x99, 0); /* register */
 	rig_run_clean(rig);
 	assert_int_equal(peek64(&rig->ppgtt, RIG_DATA), 0x2200000011);
 	assert_in_range(peek64(&rig->ppgtt, RIG_DATA + 8), before, before + 120000000);
 	assert_int_equal(peek64(&rig->ggtt, RIG_CONTEXT + 0xd0), 0x77);
+	assert_int_equal(peek64(&rig->ggtt, RIG_HWSP + 0xd8), 0x78);
 	assert_int_equal(peek64(&rig->ppgtt, RIG_DATA + 16), 0);
 	assert_int_equal(rig->registers[0x7014 / 4], 0x99);
 	rig_destroy(rig);
@@ -653,11 +655,13 @@ static void flush_dw(void **state)
 {
 	struct rig *rig = rig_create(GPU_BCS);
 
+	EMIT(rig, 0x13204002, 0xd8 | 4, 0, 0x12); /* an index into the engine's page */
 	/* As i915 writes them: four dwords, index into the context page, then the breadcrumb. */
 	EMIT(rig, 0x13244002, 0xd0, 0, 0x11, 0x13004002, RIG_DATA | 4, 0, 0x22);
 	EMIT(rig, 0x13004103, RIG_DATA + 8, 0, 0x33, 0x44, 0x1300c003, RIG_DATA + 16, 0, 0, 0);
 	rig_run_clean(rig);
 	assert_int_equal(peek32(&rig->ggtt, RIG_CONTEXT + 0xd0), 0x11);
+	assert_int_equal(peek32(&rig->ggtt, RIG_HWSP + 0xd8), 0x12);
 	assert_int_equal(peek32(&rig->ggtt, RIG_DATA), 0x22);
 	assert_int_equal(peek64(&rig->ppgtt, RIG_DATA + 8), 0x4400000033);
 	assert_true(peek64(&rig->ppgtt, RIG_DATA + 16) != 0);

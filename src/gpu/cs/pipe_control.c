@@ -31,10 +31,15 @@ static void invalidate_tlbs(struct cs *cs)
 	gpu_as_invalidate(cs->workload->ppgtt);
 }
 
-/* "Store index": @offset into the context's page 0, in the GGTT whatever the address type says. */
-static gma_t context_slot(struct cs *cs, gma_t offset)
+/*
+ * "Store index": @offset into a status page, the context's own or, when the address type is the
+ * GGTT, the engine's.  Both lie in the GGTT.
+ */
+static gma_t status_slot(struct cs *cs, bool ggtt, gma_t offset)
 {
-	return gma(cs->workload->context_page.v + (offset.v & 0xff8));
+	gma_t page = ggtt ? cs->workload->status_page : cs->workload->context_page;
+
+	return gma(page.v + (offset.v & 0xff8));
 }
 
 static enum cs_next post_sync_write(struct cs *cs, bool ggtt, gma_t address, uint64_t value)
@@ -72,7 +77,7 @@ static enum cs_next pipe_control_post_sync(struct cs *cs, const uint32_t *dw)
 	if (operation == POST_SYNC_NONE || cs_forbidden(cs, ggtt))
 		return CS_ADVANCE;
 	if (index)
-		address = context_slot(cs, address);
+		address = status_slot(cs, dw[1] & PIPE_CONTROL_GLOBAL_GTT, address);
 	return post_sync_write(cs, ggtt, address, post_sync_value(cs, operation, immediate));
 }
 
@@ -101,7 +106,7 @@ static enum cs_next flush_dw_post_sync(struct cs *cs, const uint32_t *dw, uint32
 	if (operation == POST_SYNC_NONE || cs_forbidden(cs, ggtt))
 		return CS_ADVANCE;
 	if (index)
-		address = context_slot(cs, address);
+		address = status_slot(cs, dw[1] & MI_FLUSH_DW_USE_GTT, address);
 	/* Without the upper dword of the data only the lower one is written. */
 	if (operation == POST_SYNC_IMMEDIATE && dwords < 5) {
 		if (!as_write32(cs_as(cs, ggtt), address, (uint32_t)immediate))
