@@ -64,6 +64,18 @@ enum gpu_access { GPU_READ = 1, GPU_WRITE = 2 };
 struct gpu_page {
 	void *host; /* its first byte; NULL: no mapping, use the read and write methods */
 	bool writable;
+	uint64_t source; /* what it was made of, for the block method; else nothing */
+};
+
+#define GPU_TLB_BLOCKS	    256u
+#define GPU_TLB_BLOCK_PAGES 128u
+#define GPU_TLB_BLOCK_SHIFT (PAGE_SHIFT + 7)
+
+/* Translations of neighbouring pages. */
+struct gpu_tlb_block {
+	uint64_t page[GPU_TLB_BLOCK_PAGES]; /* host address | enum gpu_access; 0: not translated */
+	uint64_t source[GPU_TLB_BLOCK_PAGES]; /* gpu_page.source of each */
+	uint64_t origin;		      /* the owner's */
 };
 
 struct gpu_as;
@@ -77,9 +89,14 @@ struct gpu_as_ops {
 	/* True when cached translations must be dropped (the memory map changed); cheap; or NULL.
 	 */
 	bool (*stale)(struct gpu_as *as);
+	/*
+	 * The block that begins at @first is used for the first time since translations were
+	 * dropped.  @again: it has some from before, and the method clears those whose source is
+	 * no longer the same; the rest is as good as new.  Else it is empty.  NULL: what is
+	 * dropped is translated again.
+	 */
+	void (*block)(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again);
 };
-
-#define GPU_TLB_ENTRIES 1024u
 
 /*
  * An address space: the owner embeds it, fills in ops and address_bits and hands it to workloads.
@@ -90,17 +107,19 @@ struct gpu_as {
 	const struct gpu_as_ops *ops;
 	unsigned int address_bits; /* 32 for the GGTT, 48 for a PPGTT: addresses are cut to it */
 	uint32_t epoch;		   /* part of every tag, so that dropping all is one increment */
-	struct gpu_tlb_entry {
-		uint64_t tag; /* epoch above bit 36, page number below; epochs start at 1 */
-		struct gpu_page page;
-	} tlb[GPU_TLB_ENTRIES];
+	uint32_t spread;	   /* the owner's: blocks of spaces that take turns lie apart */
+	/* Of each block: epoch above bit 36, number below; epochs start at 1, and 0 is none. */
+	uint64_t tag[GPU_TLB_BLOCKS];
+	struct gpu_tlb_block block[GPU_TLB_BLOCKS];
 	uint64_t drops; /* how often that was; from 1 on, and never the same again */
 	uint64_t hits, misses;
 };
 
 void gpu_as_init(struct gpu_as *as, const struct gpu_as_ops *ops, unsigned int address_bits);
-/* Drops every cached translation. */
+/* Drops every cached translation; those that turn out to be unchanged are used again. */
 void gpu_as_invalidate(struct gpu_as *as);
+/* Drops them for good: the host addresses in them are not to be used any more. */
+void gpu_as_forget(struct gpu_as *as);
 /*
  * Copies across page borders; -EFAULT with *@fault_at (may be NULL) set to the first address that
  * failed.  What lies before it has been copied.

@@ -20,7 +20,7 @@ static bool in_range(const struct gpu_range *range, gma_t gma)
 	return gma.v >= range->first && gma.v < range->end;
 }
 
-static int ggtt_lookup(struct shadow_ggtt *ggtt, gma_t gma, gpa_t *page)
+static int ggtt_lookup(struct shadow_ggtt *ggtt, gma_t gma, gpa_t *page, uint64_t *source)
 {
 	uint64_t index = gma.v >> PAGE_SHIFT;
 
@@ -32,27 +32,32 @@ static int ggtt_lookup(struct shadow_ggtt *ggtt, gma_t gma, gpa_t *page)
 	if (!(pte & GGTT_PTE_PRESENT))
 		return -EFAULT;
 	*page = gpa(pte & SHADOW_ADDRESS_MASK);
+	*source = pte;
 	return 0;
 }
 
 static int ggtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
 {
 	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
+	uint64_t source;
 	gpa_t at;
-	int err = ggtt_lookup(ggtt, gma, &at);
+	int err = ggtt_lookup(ggtt, gma, &at, &source);
 
 	if (err) {
 		TRACE(shadow_walk, 0, gma.v, 0, 1);
 		return err;
 	}
-	return shadow_page_map(ggtt->guest, at, true, access, page);
+	err = shadow_page_map(ggtt->guest, at, true, access, page);
+	page->source = source;
+	return err;
 }
 
 static int ggtt_read(struct gpu_as *as, gma_t gma, void *buf, size_t len)
 {
 	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
+	uint64_t source;
 	gpa_t at;
-	int err = ggtt_lookup(ggtt, gma, &at);
+	int err = ggtt_lookup(ggtt, gma, &at, &source);
 
 	return err ? err : guest_read(ggtt->guest, gpa(at.v + PAGE_OFFSET(gma.v)), buf, len);
 }
@@ -60,8 +65,9 @@ static int ggtt_read(struct gpu_as *as, gma_t gma, void *buf, size_t len)
 static int ggtt_write(struct gpu_as *as, gma_t gma, const void *buf, size_t len)
 {
 	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
+	uint64_t source;
 	gpa_t at;
-	int err = ggtt_lookup(ggtt, gma, &at);
+	int err = ggtt_lookup(ggtt, gma, &at, &source);
 
 	return err ? err : guest_write(ggtt->guest, gpa(at.v + PAGE_OFFSET(gma.v)), buf, len);
 }
@@ -70,7 +76,18 @@ static bool ggtt_stale(struct gpu_as *as)
 {
 	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
 
-	return shadow_translations_stale(ggtt->guest, &ggtt->generation, &ggtt->dropped);
+	return shadow_translations_stale(as, ggtt->guest, &ggtt->generation, &ggtt->dropped);
+}
+
+static void ggtt_block(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again)
+{
+	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
+	uint64_t index = first.v >> PAGE_SHIFT;
+
+	if (index + GPU_TLB_BLOCK_PAGES <= ggtt->count)
+		shadow_block_sync(block, (const uint64_t *)&ggtt->entries[index], 1, again);
+	else
+		shadow_block_clear(block, again);
 }
 
 static const struct gpu_as_ops ggtt_ops = {
@@ -78,6 +95,7 @@ static const struct gpu_as_ops ggtt_ops = {
 	.read = ggtt_read,
 	.write = ggtt_write,
 	.stale = ggtt_stale,
+	.block = ggtt_block,
 };
 
 void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
@@ -97,5 +115,5 @@ void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range *share)
 {
 	for (unsigned int i = 0; i < 2; i++)
 		ggtt->share[i] = share[i];
-	gpu_as_invalidate(&ggtt->as);
+	gpu_as_forget(&ggtt->as);
 }

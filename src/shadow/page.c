@@ -5,7 +5,9 @@
  */
 #include "shadow/page.h"
 
+#include <emmintrin.h>
 #include <errno.h>
+#include <string.h>
 
 int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int access,
 		    struct gpu_page *page)
@@ -36,13 +38,72 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 	return guest_read(guest, at, &probe, 1);
 }
 
-bool shadow_translations_stale(struct guest *guest, uint64_t *seen, _Atomic bool *dropped)
+/* ---- Blocks ---------------------------------------------------------------------------------- */
+
+/*
+ * Like memcmp(), which may not be given memory that a guest changes meanwhile: some of the C
+ * library's read a difference a second time and do not expect it to be gone.  Whatever is read
+ * here is right: an entry that changes now may be seen after the next drop.
+ */
+__attribute__((no_sanitize("thread"))) static bool is_same(const uint64_t *now,
+							   const uint64_t *then)
+{
+	const __m128i *a = (const __m128i *)now, *b = (const __m128i *)then;
+	__m128i odd = _mm_setzero_si128(), even = _mm_setzero_si128();
+
+	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES / 2; i += 2) {
+		__m128i x = _mm_xor_si128(_mm_loadu_si128(a + i), _mm_loadu_si128(b + i));
+		__m128i y = _mm_xor_si128(_mm_loadu_si128(a + i + 1), _mm_loadu_si128(b + i + 1));
+
+		even = _mm_or_si128(even, x);
+		odd = _mm_or_si128(odd, y);
+	}
+	even = _mm_cmpeq_epi8(_mm_or_si128(even, odd), _mm_setzero_si128());
+	return _mm_movemask_epi8(even) == 0xffff;
+}
+
+void shadow_block_sync(struct gpu_tlb_block *block, const uint64_t *now, uint64_t origin,
+		       bool again)
+{
+	again &= block->origin == origin;
+	if (likely(again && is_same(now, block->source)))
+		return;
+	block->origin = origin;
+	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES; i++) {
+		uint64_t entry = __atomic_load_n(&now[i], __ATOMIC_RELAXED);
+
+		if (!again || entry != block->source[i])
+			block->page[i] = 0;
+		block->source[i] = entry;
+	}
+}
+
+void shadow_block_clear(struct gpu_tlb_block *block, bool again)
+{
+	block->origin = 0;
+	if (again)
+		memset(block->page, 0, sizeof(block->page));
+}
+
+/* ---- Drops ----------------------------------------------------------------------------------- */
+
+bool shadow_translations_stale(struct gpu_as *as, struct guest *guest, uint64_t *seen,
+			       _Atomic bool *dropped)
+{
+	if (unlikely(guest_generation(guest) != *seen)) {
+		shadow_translations_forget(as, guest, seen);
+		atomic_store_explicit(dropped, false, memory_order_relaxed);
+		return true;
+	}
+	return unlikely(atomic_load_explicit(dropped, memory_order_relaxed)) &&
+	       atomic_exchange_explicit(dropped, false, memory_order_acquire);
+}
+
+void shadow_translations_forget(struct gpu_as *as, struct guest *guest, uint64_t *seen)
 {
 	uint64_t now = guest_generation(guest);
-	bool stale = now != *seen;
 
+	if (now != *seen)
+		gpu_as_forget(as);
 	*seen = now;
-	if (unlikely(atomic_load_explicit(dropped, memory_order_relaxed)))
-		stale |= atomic_exchange_explicit(dropped, false, memory_order_acquire);
-	return stale;
 }

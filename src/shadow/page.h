@@ -19,9 +19,21 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 		    struct gpu_page *page);
 
 /*
- * True once after the guest's memory map changed (the generation is remembered in *@seen) or
- * another thread set *@dropped.
+ * The block method's work: @now are the entries of the block's pages as they are, @origin what else
+ * their translations were made of (not 0).  Translations of entries that changed are cleared.
  */
-bool shadow_translations_stale(struct guest *guest, uint64_t *seen, _Atomic bool *dropped);
+void shadow_block_sync(struct gpu_tlb_block *block, const uint64_t *now, uint64_t origin,
+		       bool again);
+/* There are no such entries: nothing is kept. */
+void shadow_block_clear(struct gpu_tlb_block *block, bool again);
+
+/*
+ * True once after another thread set *@dropped; forgets all translations when the guest's memory
+ * map changed since *@seen.
+ */
+bool shadow_translations_stale(struct gpu_as *as, struct guest *guest, uint64_t *seen,
+			       _Atomic bool *dropped);
+/* The same without an answer, where all is dropped anyway. */
+void shadow_translations_forget(struct gpu_as *as, struct guest *guest, uint64_t *seen);
 
 #endif

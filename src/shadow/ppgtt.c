@@ -60,92 +60,113 @@ static uint64_t leaf_bytes(uint64_t entry, unsigned int level, bool ips)
 	return 0;
 }
 
-int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+static void start_walk(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
 {
-	unsigned int level = LEVELS;
-	uint64_t table = ppgtt->pml4.v & SHADOW_ADDRESS_MASK;
-	bool ips = false;
+	gpa_t root = ppgtt->legacy ? ppgtt->pdp[(gma.v >> 30) & 3] : ppgtt->pml4;
 
-	*walk = (struct shadow_walk){ .writable = true };
-	if (ppgtt->legacy) {
-		level = 2;
-		table = ppgtt->pdp[(gma.v >> 30) & 3].v & SHADOW_ADDRESS_MASK;
-	}
-	for (; level; level--) {
-		uint64_t index = table_index(gma, level);
-
-		if (level == 1 && ips)
-			index &= ~(uint64_t)15;
-		walk->level = level;
-		walk->table = gpa(table);
-		walk->table_writable = walk->writable;
-		if (load_entry(ppgtt->guest, gpa(table + index * 8), &walk->entry) ||
-		    !(walk->entry & ENTRY_PRESENT))
-			return -EFAULT;
-		walk->writable &= (walk->entry & ENTRY_RW) != 0;
-		walk->page_bytes = leaf_bytes(walk->entry, level, ips);
-		if (walk->page_bytes) {
-			walk->gpa = page_in(walk->entry, gma, walk->page_bytes);
-			return 0;
-		}
-		ips = level == 2 && (walk->entry & PDE_IPS_64K);
-		table = walk->entry & SHADOW_ADDRESS_MASK;
-	}
-	return -EFAULT;
+	*walk = (struct shadow_walk){
+		.level = ppgtt->legacy ? 2 : LEVELS,
+		.table = gpa(root.v & SHADOW_ADDRESS_MASK),
+		.table_writable = true,
+	};
 }
 
-/* ---- The last page table ----------------------------------------------------------------------
+/* Looks at one table: 0 with the page, or with the next table as the one to look at. */
+static int walk_level(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+{
+	uint64_t index = table_index(gma, walk->level);
+
+	if (walk->level == 1 && walk->wide)
+		index &= ~(uint64_t)15;
+	if (load_entry(ppgtt->guest, gpa(walk->table.v + index * 8), &walk->entry) ||
+	    !(walk->entry & ENTRY_PRESENT))
+		return -EFAULT;
+	walk->writable = walk->table_writable && (walk->entry & ENTRY_RW);
+	walk->page_bytes = leaf_bytes(walk->entry, walk->level, walk->wide);
+	if (walk->page_bytes) {
+		walk->gpa = page_in(walk->entry, gma, walk->page_bytes);
+		return 0;
+	}
+	walk->wide = walk->level == 2 && (walk->entry & PDE_IPS_64K);
+	walk->table = gpa(walk->entry & SHADOW_ADDRESS_MASK);
+	walk->table_writable = walk->writable;
+	walk->level--;
+	return 0;
+}
+
+int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+{
+	start_walk(ppgtt, gma, walk);
+	while (!walk->page_bytes)
+		if (walk_level(ppgtt, gma, walk))
+			return -EFAULT;
+	return 0;
+}
+
+/* ---- Page tables -----------------------------------------------------------------------------
  */
 
 #define TABLE_SHIFT 21 /* an entry of a page directory stands for 2 MiB */
 
 /*
- * Most misses of the TLB are the next page of a surface: the same page table again.  Like
- * hardware's caches of upper levels it is forgotten with the translations.  The entry itself is
- * loaded anew.
+ * The table of 4 KiB pages for @gma; NULL: there is none, or pages are larger.  The last one is
+ * remembered: like hardware's caches of upper levels it is forgotten with the translations.
  */
-static bool walk_again(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t gma)
 {
-	const struct shadow_table *last = &ppgtt->table;
-
-	if (last->drops != ppgtt->as.drops || last->number != gma.v >> TABLE_SHIFT)
-		return false;
-	walk->entry = __atomic_load_n(&last->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
-	if (!(walk->entry & ENTRY_PRESENT))
-		return false;
-	walk->writable = last->writable && (walk->entry & ENTRY_RW);
-	walk->gpa = page_in(walk->entry, gma, PAGE_BYTES);
-	return true;
-}
-
-static void remember_table(struct shadow_ppgtt *ppgtt, gma_t gma, const struct shadow_walk *walk)
-{
-	const uint64_t *entries;
+	struct shadow_table *table = &ppgtt->table;
+	struct shadow_walk walk;
 	size_t len;
 
-	if (walk->page_bytes != PAGE_BYTES)
-		return;
-	entries = guest_map(ppgtt->guest, walk->table, GUEST_READ, &len);
-	if (!entries || len < PAGE_BYTES)
-		return;
-	ppgtt->table = (struct shadow_table){
+	if (likely(table->drops == ppgtt->as.drops && table->number == gma.v >> TABLE_SHIFT))
+		return table;
+	start_walk(ppgtt, gma, &walk);
+	while (walk.level > 1)
+		if (walk_level(ppgtt, gma, &walk) || walk.page_bytes)
+			return NULL;
+	if (walk.wide)
+		return NULL;
+	*table = (struct shadow_table){
 		.drops = ppgtt->as.drops,
 		.number = gma.v >> TABLE_SHIFT,
-		.entries = entries,
-		.writable = walk->table_writable,
+		.at = walk.table,
+		.entries = guest_map(ppgtt->guest, walk.table, GUEST_READ, &len),
+		.writable = walk.table_writable,
 	};
+	if (table->entries && len < PAGE_BYTES)
+		table->entries = NULL;
+	return table;
 }
 
+/* The walk from the table on, with the entry loaded anew. */
 static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
 {
-	int err;
+	const struct shadow_table *table = find_table(ppgtt, gma);
 
-	if (likely(walk_again(ppgtt, gma, walk)))
-		return 0;
-	err = shadow_ppgtt_walk(ppgtt, gma, walk);
-	if (!err)
-		remember_table(ppgtt, gma, walk);
-	return err;
+	if (!table || !table->entries)
+		return shadow_ppgtt_walk(ppgtt, gma, walk);
+	walk->entry = __atomic_load_n(&table->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
+	/* What is there now counts when an entry was not present: hardware does not cache that. */
+	if (!(walk->entry & ENTRY_PRESENT))
+		return shadow_ppgtt_walk(ppgtt, gma, walk);
+	walk->writable = table->writable && (walk->entry & ENTRY_RW);
+	walk->gpa = page_in(walk->entry, gma, PAGE_BYTES);
+	return 0;
+}
+
+static void ppgtt_block(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again)
+{
+	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
+	const struct shadow_table *table = find_table(ppgtt, first);
+	uint64_t index = table_index(first, 1), copy[GPU_TLB_BLOCK_PAGES];
+
+	if (table && table->entries)
+		shadow_block_sync(block, &table->entries[index], 1 + table->writable, again);
+	else if (table &&
+		 !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, sizeof(copy)))
+		shadow_block_sync(block, copy, 1 + table->writable, again);
+	else
+		shadow_block_clear(block, again);
 }
 
 /* ---- As an address space -----------------------------------------------------------------------
@@ -154,11 +175,13 @@ static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *
 static int ppgtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
-	struct shadow_walk walk;
+	struct shadow_walk walk = { 0 };
 	int err = find_page(ppgtt, gma, &walk);
 
-	if (!err)
+	if (!err) {
 		err = shadow_page_map(ppgtt->guest, walk.gpa, walk.writable, access, page);
+		page->source = walk.entry;
+	}
 	TRACE(shadow_walk, ppgtt->pml4.v, gma.v, walk.gpa.v, err != 0);
 	return err;
 }
@@ -187,7 +210,7 @@ static bool ppgtt_stale(struct gpu_as *as)
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
 
-	return shadow_translations_stale(ppgtt->guest, &ppgtt->generation, &ppgtt->dropped);
+	return shadow_translations_stale(as, ppgtt->guest, &ppgtt->generation, &ppgtt->dropped);
 }
 
 static const struct gpu_as_ops ppgtt_ops = {
@@ -195,6 +218,7 @@ static const struct gpu_as_ops ppgtt_ops = {
 	.read = ppgtt_read,
 	.write = ppgtt_write,
 	.stale = ppgtt_stale,
+	.block = ppgtt_block,
 };
 
 void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
@@ -208,20 +232,25 @@ void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
 	ppgtt->table = (struct shadow_table){ 0 };
 }
 
+/* Spaces that take turns share few blocks: the root's page number decides where they begin. */
+static void load_root(struct shadow_ppgtt *ppgtt, gpa_t root, unsigned int address_bits)
+{
+	ppgtt->as.address_bits = address_bits;
+	ppgtt->as.spread = (uint32_t)((root.v >> PAGE_SHIFT) * 0x9e3779b1u >> 8);
+	shadow_translations_forget(&ppgtt->as, ppgtt->guest, &ppgtt->generation);
+	gpu_as_invalidate(&ppgtt->as);
+}
+
 void shadow_ppgtt_load(struct shadow_ppgtt *ppgtt, gpa_t pml4)
 {
 	ppgtt->pml4 = pml4;
 	ppgtt->legacy = false;
-	ppgtt->as.address_bits = 48;
-	ppgtt->generation = guest_generation(ppgtt->guest);
-	gpu_as_invalidate(&ppgtt->as);
+	load_root(ppgtt, pml4, 48);
 }
 
 void shadow_ppgtt_load_legacy(struct shadow_ppgtt *ppgtt, const gpa_t pdp[4])
 {
 	memcpy(ppgtt->pdp, pdp, sizeof(ppgtt->pdp));
 	ppgtt->legacy = true;
-	ppgtt->as.address_bits = 32;
-	ppgtt->generation = guest_generation(ppgtt->guest);
-	gpu_as_invalidate(&ppgtt->as);
+	load_root(ppgtt, pdp[0], 32);
 }

@@ -45,8 +45,9 @@ struct shadow_ppgtt {
 	struct shadow_table {
 		uint64_t drops;	 /* as.drops then; 0: none */
 		uint64_t number; /* of its 2 MiB of addresses */
-		const uint64_t *entries;
-		bool writable; /* so say the levels above */
+		gpa_t at;
+		const uint64_t *entries; /* NULL: no host mapping */
+		bool writable;		 /* so say the levels above */
 	} table;
 };
 
@@ -76,6 +77,7 @@ struct shadow_walk {
 	bool writable;
 	gpa_t table; /* that the entry lies in */
 	bool table_writable;
+	bool wide; /* a table of 64 KiB pages */
 };
 int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk);
 

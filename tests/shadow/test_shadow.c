@@ -29,11 +29,13 @@
 static uint8_t *ram;
 static struct guest guest;
 static struct shadow_ppgtt ppgtt;
+static unsigned int reads; /* asked of the guest's methods */
 
 static int ram_read(struct guest *g, gpa_t at, void *buf, size_t len)
 {
 	if (at.v + len > GUEST_BYTES)
 		return -EFAULT;
+	reads++;
 	memcpy(buf, ram + at.v, len);
 	return 0;
 }
@@ -278,6 +280,171 @@ static void global_gtt(void **state)
 			 -EFAULT);
 }
 
+/* ---- What a drop leaves ---------------------------------------------------------------------- */
+
+/* The page at @at through the TLB; *@missed: had to be translated for it. */
+static uint8_t *look(struct gpu_as *as, uint64_t at, unsigned int access, bool *missed)
+{
+	uint64_t before = as->misses;
+	uint8_t *host = gpu_as_map(as, gma(at), access);
+
+	*missed = as->misses != before;
+	return host;
+}
+
+static void unchanged_entries_are_not_translated_again(void **state)
+{
+	bool missed;
+
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_WRITE, &missed), ram + 0x5000);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x6000);
+	assert_true(missed);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x6000);
+	assert_false(missed);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_WRITE, &missed), ram + 0x5000);
+	assert_false(missed);
+	/* A page that was never looked at is not there by its neighbours. */
+	assert_ptr_equal(look(&ppgtt.as, 0x2000, GPU_READ, &missed), ram + READ_ONLY_AT);
+	assert_true(missed);
+}
+
+static void changed_entries_are_seen_after_a_drop(void **state)
+{
+	bool missed;
+
+	look(&ppgtt.as, 0, GPU_WRITE, &missed);
+	look(&ppgtt.as, 0x1000, GPU_READ, &missed);
+	entry(PT, 0, 0x7000 | P | RW);
+	/* Until then the old one is as right. */
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_WRITE, &missed), ram + 0x5000);
+	shadow_ppgtt_invalidate(&ppgtt);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_WRITE, &missed), ram + 0x7000);
+	assert_true(missed);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x6000);
+	assert_false(missed);
+	entry(PT, 0, 0);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_null(look(&ppgtt.as, 0, GPU_READ, &missed));
+	/* Hardware does not cache what is not present: no drop is needed for the way back. */
+	entry(PT, 0, 0x5000 | P | RW);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+}
+
+static void upper_levels_are_walked_again(void **state)
+{
+	bool missed;
+
+	look(&ppgtt.as, 0, GPU_WRITE, &missed);
+	/* The same entries in a table that is read-only now. */
+	entry(PDP, 0, PD | P);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+	assert_true(missed);
+	assert_null(look(&ppgtt.as, 0, GPU_WRITE, &missed));
+	/* Other entries in another table. */
+	entry(0x20000, 0, 0x7000 | P | RW);
+	entry(PD, 0, 0x20000 | P);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x7000);
+	/* No table any more, and larger pages. */
+	entry(PD, 0, 0);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_null(look(&ppgtt.as, 0, GPU_READ, &missed));
+	entry(PD, 0, P | RW | 0x80);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x1000);
+	entry(PD, 0, PT | P | RW | (1u << 11));
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0xf000);
+}
+
+static void a_changed_map_leaves_nothing(void **state)
+{
+	bool missed;
+
+	look(&ppgtt.as, 0, GPU_WRITE, &missed);
+	guest_quiesce(&guest);
+	guest_resume(&guest);
+	look(&ppgtt.as, 0, GPU_WRITE, &missed);
+	assert_true(missed);
+	guest_quiesce(&guest);
+	guest_resume(&guest);
+	shadow_ppgtt_load(&ppgtt, gpa(PML4));
+	look(&ppgtt.as, 0, GPU_WRITE, &missed);
+	assert_true(missed);
+}
+
+static void spaces_that_take_turns_keep_theirs(void **state)
+{
+	bool missed;
+
+	/* The second space: pages 0 and 1 the other way round. */
+	entry(0x20000, 0, 0x21000 | P | RW);
+	entry(0x21000, 0, 0x22000 | P | RW);
+	entry(0x22000, 0, 0x23000 | P | RW);
+	entry(0x23000, 0, 0x6000 | P | RW);
+	for (unsigned int turn = 0; turn < 4; turn++) {
+		shadow_ppgtt_load(&ppgtt, gpa(PML4));
+		assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+		assert_int_equal(missed, turn == 0);
+		shadow_ppgtt_load(&ppgtt, gpa(0x20000));
+		assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x6000);
+		assert_int_equal(missed, turn == 0);
+	}
+	/* One that was reused for something else meanwhile. */
+	entry(0x23000, 0, 0x7000 | P | RW);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x6000);
+	shadow_ppgtt_load(&ppgtt, gpa(0x20000));
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x7000);
+}
+
+/* Tables that have no host mapping are read a block at a time. */
+static void tables_reached_by_messages(void **state)
+{
+	bool missed;
+
+	entry(PD, 0, MESSAGE_AT | P | RW);
+	entry(MESSAGE_AT, 0, 0x5000 | P | RW);
+	entry(MESSAGE_AT, 1, 0x6000 | P | RW);
+	look(&ppgtt.as, 0, GPU_READ, &missed);
+	look(&ppgtt.as, 0x1000, GPU_READ, &missed);
+	gpu_as_invalidate(&ppgtt.as);
+	reads = 0;
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+	assert_false(missed);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x6000);
+	assert_false(missed);
+	assert_int_equal(reads, 1);
+	entry(MESSAGE_AT, 1, 0x7000 | P | RW);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0x1000, GPU_READ, &missed), ram + 0x7000);
+}
+
+static void global_entries_are_compared_as_well(void **state)
+{
+	static _Atomic uint64_t ptes[256];
+	static struct shadow_ggtt ggtt;
+	bool missed;
+
+	ptes[0] = 0x5000 | P;
+	ptes[255] = 0x6000 | P;
+	shadow_ggtt_init(&ggtt, &guest, ptes, 256);
+	look(&ggtt.as, 0, GPU_READ, &missed);
+	look(&ggtt.as, 0xff000, GPU_READ, &missed);
+	shadow_ggtt_invalidate(&ggtt);
+	assert_ptr_equal(look(&ggtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+	assert_false(missed);
+	ptes[255] = 0x7000 | P;
+	shadow_ggtt_invalidate(&ggtt);
+	assert_ptr_equal(look(&ggtt.as, 0xff000, GPU_READ, &missed), ram + 0x7000);
+	assert_ptr_equal(look(&ggtt.as, 0, GPU_READ, &missed), ram + 0x5000);
+	assert_false(missed);
+	ptes[0] = 0;
+	shadow_ggtt_invalidate(&ggtt);
+	assert_null(look(&ggtt.as, 0, GPU_READ, &missed));
+}
+
 /* Whatever the tables hold, a walk ends, and ends inside the guest or in a fault. */
 static void random_tables_never_escape(void **state)
 {
@@ -324,6 +491,17 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(four_page_directories, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(global_gtt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(unchanged_entries_are_not_translated_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(changed_entries_are_seen_after_a_drop, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(upper_levels_are_walked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_changed_map_leaves_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(spaces_that_take_turns_keep_theirs, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(tables_reached_by_messages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(global_entries_are_compared_as_well, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(random_tables_never_escape, set_up, tear_down),
 	};
 

@@ -1,86 +1,109 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: the direct-mapped TLB in front of the owner's translate method, and copies
- * across pages.  A page without a host mapping is reached through the owner's read and write
- * methods.  Called on the lane that runs a workload, or by whoever owns the address space while
- * no lane runs it.
+ * Address spaces: the TLB in front of the owner's translate method, and copies across pages.  A
+ * page without a host mapping is reached through the owner's read and write methods.  Called on
+ * the lane that runs a workload, or by whoever owns the address space while no lane runs it.
  *
  * Dropping the TLB is frequent (each request of i915 asks for it) and must cost nothing: every tag
- * carries the epoch it was made in, so one increment leaves all entries behind.
+ * carries the epoch it was made in, so one increment leaves all blocks behind.  A block that is
+ * met again is shown to the owner, who compares what its translations were made of with what is
+ * there now: most drops change nothing, and comparing is much cheaper than translating.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "gpu/mem/mem.h"
 
-#define EPOCHS (1u << 28)
+#define EPOCHS	    (1u << 28)
+#define NUMBER_MASK (BIT_ULL(AS_NUMBER_BITS) - 1)
 
 void gpu_as_init(struct gpu_as *as, const struct gpu_as_ops *ops, unsigned int address_bits)
 {
-	memset(as, 0, sizeof(*as));
 	as->ops = ops;
 	as->address_bits = address_bits;
 	as->epoch = 1;
+	as->spread = 0;
 	as->drops = 1;
+	as->hits = as->misses = 0;
+	memset(as->tag, 0, sizeof(as->tag));
 }
 
 void gpu_as_invalidate(struct gpu_as *as)
 {
 	as->drops++;
 	if (unlikely(++as->epoch == EPOCHS)) {
-		memset(as->tlb, 0, sizeof(as->tlb));
+		memset(as->tag, 0, sizeof(as->tag));
 		as->epoch = 1;
 	}
 }
 
-const struct gpu_page *as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
+void gpu_as_forget(struct gpu_as *as)
 {
-	struct gpu_tlb_entry *entry = as_slot(as, gma_);
-	struct gpu_page page = { 0 };
-
-	as->misses++;
-	if (as->ops->translate(as, gma(gma_ & ~(PAGE_BYTES - 1)), access, &page) < 0)
-		return NULL;
-	if ((access & GPU_WRITE) && !page.writable)
-		return NULL;
-	entry->page = page;
-	entry->tag = as_tag(as, gma_);
-	return &entry->page;
+	memset(as->tag, 0, sizeof(as->tag));
+	gpu_as_invalidate(as);
 }
 
-/* The page at @gma_ for @access, from the TLB when it is there. */
-static const struct gpu_page *lookup(struct gpu_as *as, uint64_t gma_, unsigned int access)
+/* The block at @slot for the pages around @gma_, old or new. */
+static void enter_block(struct gpu_as *as, unsigned int slot, uint64_t gma_)
 {
-	const struct gpu_tlb_entry *entry = as_slot(as, gma_);
+	struct gpu_tlb_block *block = &as->block[slot];
+	uint64_t tag = as_tag(as, gma_), old = as->tag[slot];
+	bool again = old && (old & NUMBER_MASK) == (tag & NUMBER_MASK) && as->ops->block;
 
-	if (entry->tag == as_tag(as, gma_) && (!(access & GPU_WRITE) || entry->page.writable)) {
-		as->hits++;
-		return &entry->page;
+	if (!again)
+		memset(block->page, 0, sizeof(block->page));
+	if (as->ops->block)
+		as->ops->block(as, gma(gma_ & ~(BIT_ULL(GPU_TLB_BLOCK_SHIFT) - 1)), block, again);
+	as->tag[slot] = tag;
+}
+
+uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
+{
+	unsigned int slot = as_slot(as, gma_), number = as_page(gma_);
+	struct gpu_tlb_block *block = &as->block[slot];
+	struct gpu_page page = { 0 };
+
+	if (as->tag[slot] != as_tag(as, gma_)) {
+		enter_block(as, slot, gma_);
+		if ((block->page[number] & access) == access) {
+			as->hits++;
+			return block->page[number];
+		}
 	}
-	return as_translate(as, gma_, access);
+	as->misses++;
+	if (as->ops->translate(as, gma(gma_ & ~(PAGE_BYTES - 1)), access, &page) < 0)
+		return 0;
+	if ((access & GPU_WRITE) && !page.writable)
+		return 0;
+	/* No host page begins in the middle of a dword; if one did, the methods would serve it. */
+	if ((uintptr_t)page.host & AS_PAGE_FLAGS)
+		page.host = NULL;
+	block->source[number] = page.source;
+	block->page[number] = (uintptr_t)page.host | GPU_READ | (page.writable ? GPU_WRITE : 0);
+	return block->page[number];
 }
 
 static int read_page(struct gpu_as *as, uint64_t at, void *buf, size_t len)
 {
-	const struct gpu_page *page = lookup(as, at, GPU_READ);
+	uint64_t page = as_lookup(as, at, GPU_READ);
 
 	if (!page)
 		return -EFAULT;
-	if (!page->host)
+	if (page <= AS_PAGE_FLAGS)
 		return as->ops->read(as, gma(at), buf, len);
-	memcpy(buf, (const uint8_t *)page->host + PAGE_OFFSET(at), len);
+	memcpy(buf, (const uint8_t *)(page & ~(uint64_t)AS_PAGE_FLAGS) + PAGE_OFFSET(at), len);
 	return 0;
 }
 
 static int write_page(struct gpu_as *as, uint64_t at, const void *buf, size_t len)
 {
-	const struct gpu_page *page = lookup(as, at, GPU_WRITE);
+	uint64_t page = as_lookup(as, at, GPU_WRITE);
 
 	if (!page)
 		return -EFAULT;
-	if (!page->host)
+	if (page <= AS_PAGE_FLAGS)
 		return as->ops->write(as, gma(at), buf, len);
-	memcpy((uint8_t *)page->host + PAGE_OFFSET(at), buf, len);
+	memcpy((uint8_t *)(page & ~(uint64_t)AS_PAGE_FLAGS) + PAGE_OFFSET(at), buf, len);
 	return 0;
 }
 

@@ -8,11 +8,14 @@
 
 #include "gpu/gpu.h"
 
-#define AS_PAGE_BITS 36u
+#define AS_NUMBER_BITS 36u /* of a block's number in its tag */
+#define AS_PAGE_FLAGS  3u  /* of a page in its block */
 
-/* The TLB's entry for @gma (already cut to the address bits), translated when it must be; NULL:
- * not present or forbidden. */
-const struct gpu_page *as_translate(struct gpu_as *as, uint64_t gma, unsigned int access);
+/*
+ * The page at @gma (already cut to the address bits), translated when it must be: its host address
+ * (0: none, use the methods) with enum gpu_access in the low bits; 0: not present or forbidden.
+ */
+uint64_t as_translate(struct gpu_as *as, uint64_t gma, unsigned int access);
 
 static inline uint64_t as_cut(const struct gpu_as *as, gma_t gma)
 {
@@ -21,29 +24,39 @@ static inline uint64_t as_cut(const struct gpu_as *as, gma_t gma)
 
 static inline uint64_t as_tag(const struct gpu_as *as, uint64_t gma)
 {
-	return (uint64_t)as->epoch << AS_PAGE_BITS | gma >> PAGE_SHIFT;
+	return (uint64_t)as->epoch << AS_NUMBER_BITS | gma >> GPU_TLB_BLOCK_SHIFT;
 }
 
-static inline struct gpu_tlb_entry *as_slot(struct gpu_as *as, uint64_t gma)
+static inline unsigned int as_slot(const struct gpu_as *as, uint64_t gma)
 {
-	uint64_t page = gma >> PAGE_SHIFT;
+	uint64_t number = gma >> GPU_TLB_BLOCK_SHIFT;
 
-	return &as->tlb[(page ^ page >> 10) % GPU_TLB_ENTRIES];
+	return (number ^ number >> 8 ^ as->spread) % GPU_TLB_BLOCKS;
+}
+
+static inline unsigned int as_page(uint64_t gma)
+{
+	return (gma >> PAGE_SHIFT) % GPU_TLB_BLOCK_PAGES;
+}
+
+/* The page from the TLB when it is there and allows @access. */
+static inline uint64_t as_lookup(struct gpu_as *as, uint64_t gma, unsigned int access)
+{
+	unsigned int slot = as_slot(as, gma);
+	uint64_t page = as->block[slot].page[as_page(gma)];
+
+	if (unlikely(as->tag[slot] != as_tag(as, gma) || (page & access) != access))
+		return as_translate(as, gma, access);
+	as->hits++;
+	return page;
 }
 
 /* Host address of the byte at @gma (cut), or NULL: fault, or no host mapping. */
 static inline uint8_t *as_host(struct gpu_as *as, uint64_t gma, unsigned int access)
 {
-	const struct gpu_tlb_entry *entry = as_slot(as, gma);
-	const struct gpu_page *page = &entry->page;
+	uint64_t host = as_lookup(as, gma, access) & ~(uint64_t)AS_PAGE_FLAGS;
 
-	if (likely(entry->tag == as_tag(as, gma) && (!(access & GPU_WRITE) || page->writable)))
-		as->hits++;
-	else
-		page = as_translate(as, gma, access);
-	if (!page || !page->host)
-		return NULL;
-	return (uint8_t *)page->host + PAGE_OFFSET(gma);
+	return host ? (uint8_t *)host + PAGE_OFFSET(gma) : NULL;
 }
 
 /* Drops the TLB when the owner says that its translations are stale. */
