@@ -12,6 +12,8 @@
 #include "vfio_user/vfio_user.h"
 #include "vgpu/vgpu.h"
 
+/* Tracks go by numbers that are no process's: PID_MAX_LIMIT is the first. */
+#define FIRST_TRACK	(1u << 22)
 #define TRACKS_PER_VIEW 64u
 #define CLOCK_SLACK_NS	NSEC_PER_SEC
 
@@ -328,7 +330,7 @@ void trace_view_init(struct trace_view *view, struct trace_file *file, uint32_t 
 		[TRACE_TRAP_OTHER] = "traps: other regions",
 	};
 	static const char *const pipes[] = { "pipe A", "pipe B", "pipe C" };
-	uint32_t tid = (index + 1) * TRACKS_PER_VIEW;
+	uint32_t tid = FIRST_TRACK + index * TRACKS_PER_VIEW;
 
 	memset(view, 0, sizeof(*view));
 	view->file = file;

@@ -395,6 +395,33 @@ class TraceTest(Case):
         pids = [pid for _, pid in turns]
         self.assertEqual(pids, [pids[0], pids[1]] * 5)
 
+    def test_the_lane_steps_under_its_lease(self):
+        arbiter = self.start("arbiter", "--lanes", 1, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+        self.assertIn("ready", arbiter.stdout.readline())
+        clients = []
+        for name in ("alpha", "beta"):
+            clients.append(self.serve(name)[1])
+            clients[-1].start()
+            clients[-1].context(5)
+        tracer = self.trace("-o", "t.json")
+        for _ in range(20):
+            for client in clients:
+                client.run(0)
+        self.end(tracer)
+        t = self.timeline(self.folder / "t.json")
+        for pid in t.processes:
+            leases = t.on("lease", pid)
+            steps = [s for s in t.on("lane", pid) if s["name"] == "bcs0"]
+            self.assertGreaterEqual(len(steps), 20)
+            self.assertTrue(all(s["name"].startswith("CPU ") for s in leases))
+            for step in steps:
+                self.assertTrue(any(l["begin"] < step["begin"] and step["end"] < l["end"]
+                                    for l in leases), step)
+        self.assertTrue([s for s in t.on("lane") if s["name"] == "waits for a lease"])
+        for client in clients:
+            client.close()
+
     def test_a_fault_tells_what_and_where(self):
         _, client = self.serve("one")
         client.start()
@@ -456,6 +483,7 @@ class TraceTest(Case):
         for words in (["--seconds", "0"], ["--seconds", "x"], ["--max-size", "0"], ["--nonsense"],
                       ["--output"], ["--points", "x" * 2000]):
             self.assertEqual(self.run_trace(*words).returncode, 2, words)
+        self.assertIn("--max-size MIB", self.run_trace("--help").stdout)
         _, client = self.serve("one")
         bad = self.run_trace("--points", "no_such_point")
         self.assertEqual(bad.returncode, 1)
@@ -467,11 +495,11 @@ class TraceTest(Case):
 class Liar:
     """A process that has a vGPU's control socket and answers what it likes."""
 
-    def __init__(self, path, answer, fd):
+    def __init__(self, path, answer, fd, prepare):
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
-        self.answer, self.fd = answer, fd
+        self.answer, self.fd, self.prepare = answer, fd, prepare
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -490,6 +518,8 @@ class Liar:
         result = self.answer if start else {"type": 'a "type\\\u0001', "name": 7}
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}) + "\n"
         fds = [self.fd] if start and self.fd >= 0 else []
+        if start:
+            self.prepare()
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         peer.sendmsg([line.encode()], ancillary)
 
@@ -521,8 +551,8 @@ class HostileTest(Case):
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
         return fd
 
-    def lie(self, answer, fd):
-        liar = Liar(self.folder / "liar.sock", answer, fd)
+    def lie(self, answer, fd, prepare=lambda: None):
+        liar = Liar(self.folder / "liar.sock", answer, fd, prepare)
         try:
             return self.run_trace("--seconds", 1, "-o", "t.json", "liar")
         finally:
@@ -558,17 +588,18 @@ class HostileTest(Case):
         return struct.pack("<6QII", when % (1 << 64), span,
                            *[v % (1 << 64) for v in values], rng.randrange(3), point)
 
-    def test_garbage_in_a_ring_makes_a_file_all_the_same(self):
+    def fill(self, memory):
         rng = random.Random(1)
+        now_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        memory[0:8] = struct.pack("<Q", self.RECORDS)
+        for i in range(self.RECORDS):
+            memory[64 + 64 * i:128 + 64 * i] = struct.pack("<Q", i + 1) + self.garbage(rng, now_ns)
+
+    def test_garbage_in_a_ring_makes_a_file_all_the_same(self):
         for at, events in ((0, 500), (17, 500), (-5, 0)):
             fd = self.ring()
             with mmap.mmap(fd, 64 + 64 * self.RECORDS) as memory:
-                memory[0:8] = struct.pack("<Q", self.RECORDS)
-                now_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-                for i in range(self.RECORDS):
-                    memory[64 + 64 * i:128 + 64 * i] = struct.pack("<Q", i + 1) + self.garbage(
-                        rng, now_ns)
-            done = self.lie(self.good_answer(at=at), fd)
+                done = self.lie(self.good_answer(at=at), fd, lambda m=memory: self.fill(m))
             self.assertEqual(done.returncode, 0, done.stderr)
             timeline = self.timeline(self.folder / "t.json")
             self.assertGreater(len(timeline.events), events)
