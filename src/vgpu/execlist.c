@@ -36,21 +36,24 @@ void vgpu_write_ring_elsp(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	struct vgpu_engine *e = engine_at(v, offset - REG_RING_ELSP(0));
 	const uint32_t *dw = e->elsp_dwords;
+	struct vgpu_elsp pair;
 
 	e->elsp_dwords[e->elsp_count++] = value;
 	if (e->elsp_count < 4)
 		return;
 	e->elsp_count = 0;
 	/* Written from the last element's high half to the first one's low half. */
-	e->pending.desc[1] = (uint64_t)dw[0] << 32 | dw[1];
-	e->pending.desc[0] = (uint64_t)dw[2] << 32 | dw[3];
+	pair.desc[1] = (uint64_t)dw[0] << 32 | dw[1];
+	pair.desc[0] = (uint64_t)dw[2] << 32 | dw[3];
 	for (unsigned int i = 0; i < 2; i++)
-		if (!(e->pending.desc[i] & CTX_DESC_VALID))
-			e->pending.desc[i] = 0;
+		if (!(pair.desc[i] & CTX_DESC_VALID))
+			pair.desc[i] = 0;
 	vgpu_count(&v->counters.submissions[e->id]);
-	TRACE(vgpu_elsp, e->id, e->pending.desc[0], e->pending.desc[1], 0);
-	if (!e->pending.desc[0])
+	TRACE(vgpu_elsp, e->id, pair.desc[0], pair.desc[1], 0);
+	/* Without a first element it is none, and takes nothing from one that still waits. */
+	if (!pair.desc[0])
 		return;
+	e->pending = pair;
 	atomic_store_explicit(&e->has_pending, true, memory_order_release);
 	sched_kick(&e->entity);
 }
