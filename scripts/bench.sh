@@ -19,6 +19,8 @@ echo "bench: the vGPU in a VMM's own process (a quarter of a minute, with /dev/k
 "$build/bench/bench-kvm" out/bench.jsonl
 echo "bench: the audit of commands (some seconds) ..."
 "$build/bench/bench-scan" out/bench.jsonl
+echo "bench: page tables that have not changed (a second) ..."
+"$build/bench/bench-shadow" out/bench.jsonl
 [ ! -x "$build/bench/bench-mediated" ] || {
 	echo "bench: a vGPU beside the bare GPU library (some seconds) ..."
 	"$build/bench/bench-mediated" out/bench.jsonl

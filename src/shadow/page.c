@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last step of every walk: a guest-physical page, found inside the guest's memory or refused.
- * Pure but for the guest_ops it calls; inside guest_enter().
+ * The last step of every walk: a guest-physical page, found inside the guest's
+ * memory or refused. Pure but for the guest_ops it calls; inside guest_enter().
  */
 #include "shadow/page.h"
 
-#include <emmintrin.h>
 #include <errno.h>
 #include <string.h>
 
@@ -16,7 +15,8 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 
 	*page = (struct gpu_page){ 0 };
 	if ((access & GPU_WRITE) && !writable) {
-		/* Reads and writes go through the methods, which keep the ones and drop the others.
+		/* Reads and writes go through the methods, which keep the ones and drop the
+		 * others.
 		 */
 		page->writable = true;
 		return 0;
@@ -32,34 +32,48 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 	if (page->host)
 		return (access & GPU_WRITE) && !page->writable ? -EFAULT : 0;
 
-	/* No mapping: is there memory at all?  One byte tells, and costs a message only here. */
+	/* No mapping: is there memory at all?  One byte tells, and costs a message
+	 * only here. */
 	uint8_t probe;
 	page->writable = writable;
 	return guest_read(guest, at, &probe, 1);
 }
 
-/* ---- Blocks ---------------------------------------------------------------------------------- */
+/* ---- Blocks
+ * ----------------------------------------------------------------------------------
+ */
 
 /*
- * Like memcmp(), which may not be given memory that a guest changes meanwhile: some of the C
- * library's read a difference a second time and do not expect it to be gone.  Whatever is read
- * here is right: an entry that changes now may be seen after the next drop.
+ * Like memcmp(), which may not be given memory that a guest changes meanwhile:
+ * some of the C library's read a difference a second time and do not expect it
+ * to be gone.  Whatever is read here is right: an entry that changes now may be
+ * seen after the next drop.
  */
-__attribute__((no_sanitize("thread"))) static bool is_same(const uint64_t *now,
-							   const uint64_t *then)
+typedef uint64_t entries_t __attribute__((vector_size(32), aligned(8), may_alias));
+
+static inline __attribute__((always_inline, no_sanitize("thread"))) bool
+compare(const uint64_t *now, const uint64_t *then)
 {
-	const __m128i *a = (const __m128i *)now, *b = (const __m128i *)then;
-	__m128i odd = _mm_setzero_si128(), even = _mm_setzero_si128();
+	const entries_t *a = (const entries_t *)now, *b = (const entries_t *)then;
+	entries_t odd = { 0 }, even = { 0 };
 
-	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES / 2; i += 2) {
-		__m128i x = _mm_xor_si128(_mm_loadu_si128(a + i), _mm_loadu_si128(b + i));
-		__m128i y = _mm_xor_si128(_mm_loadu_si128(a + i + 1), _mm_loadu_si128(b + i + 1));
-
-		even = _mm_or_si128(even, x);
-		odd = _mm_or_si128(odd, y);
+	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES / 4; i += 2) {
+		even |= a[i] ^ b[i];
+		odd |= a[i + 1] ^ b[i + 1];
 	}
-	even = _mm_cmpeq_epi8(_mm_or_si128(even, odd), _mm_setzero_si128());
-	return _mm_movemask_epi8(even) == 0xffff;
+	even |= odd;
+	return !(even[0] | even[1] | even[2] | even[3]);
+}
+
+__attribute__((target("avx2"), no_sanitize("thread"))) static bool
+compare_avx2(const uint64_t *now, const uint64_t *then)
+{
+	return compare(now, then);
+}
+
+static bool is_same(const uint64_t *now, const uint64_t *then)
+{
+	return __builtin_cpu_supports("avx2") ? compare_avx2(now, then) : compare(now, then);
 }
 
 void shadow_block_sync(struct gpu_tlb_block *block, const uint64_t *now, uint64_t origin,
@@ -85,7 +99,9 @@ void shadow_block_clear(struct gpu_tlb_block *block, bool again)
 		memset(block->page, 0, sizeof(block->page));
 }
 
-/* ---- Drops ----------------------------------------------------------------------------------- */
+/* ---- Drops
+ * -----------------------------------------------------------------------------------
+ */
 
 bool shadow_translations_stale(struct gpu_as *as, struct guest *guest, uint64_t *seen,
 			       _Atomic bool *dropped)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: the TLB in front of the owner's translate method, and copies across pages.  A
- * page without a host mapping is reached through the owner's read and write methods.  Called on
- * the lane that runs a workload, or by whoever owns the address space while no lane runs it.
+ * Address spaces: the TLB in front of the owner's translate method, and copies
+ * across pages.  A page without a host mapping is reached through the owner's
+ * read and write methods.  Called on the lane that runs a workload, or by
+ * whoever owns the address space while no lane runs it.
  *
- * Dropping the TLB is frequent (each request of i915 asks for it) and must cost nothing: every tag
- * carries the epoch it was made in, so one increment leaves all blocks behind.  A block that is
- * met again is shown to the owner, who compares what its translations were made of with what is
- * there now: most drops change nothing, and comparing is much cheaper than translating.
+ * Dropping the TLB is frequent (each request of i915 asks for it) and must cost
+ * nothing: every tag carries the epoch it was made in, so one increment leaves
+ * all blocks behind.  A block that is met again is shown to the owner, who
+ * compares what its translations were made of with what is there now: most
+ * drops change nothing, and comparing is much cheaper than translating.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,18 +45,41 @@ void gpu_as_forget(struct gpu_as *as)
 	gpu_as_invalidate(as);
 }
 
+#define BLOCK_BYTES (BIT_ULL(GPU_TLB_BLOCK_SHIFT))
+#define GROUP_BYTES (4 * BLOCK_BYTES) /* a page table's */
+
 /* The block at @slot for the pages around @gma_, old or new. */
-static void enter_block(struct gpu_as *as, unsigned int slot, uint64_t gma_)
+static void enter_block(struct gpu_as *as, unsigned int slot, uint64_t gma_, bool again)
 {
 	struct gpu_tlb_block *block = &as->block[slot];
-	uint64_t tag = as_tag(as, gma_), old = as->tag[slot];
-	bool again = old && (old & NUMBER_MASK) == (tag & NUMBER_MASK) && as->ops->block;
 
 	if (!again)
 		memset(block->page, 0, sizeof(block->page));
 	if (as->ops->block)
-		as->ops->block(as, gma(gma_ & ~(BIT_ULL(GPU_TLB_BLOCK_SHIFT) - 1)), block, again);
-	as->tag[slot] = tag;
+		as->ops->block(as, gma(gma_ & ~(BLOCK_BYTES - 1)), block, again);
+	as->tag[slot] = as_tag(as, gma_);
+}
+
+/*
+ * The first access to a block since a drop.  Its neighbours in the page table
+ * that were last met in the same round will be met in this one: they are
+ * entered with it.
+ */
+static void enter(struct gpu_as *as, unsigned int slot, uint64_t gma_)
+{
+	uint64_t tag = as_tag(as, gma_), old = as->tag[slot], group = gma_ & ~(GROUP_BYTES - 1);
+
+	if (!as->ops->block || !old || (old ^ tag) & NUMBER_MASK) {
+		enter_block(as, slot, gma_, false);
+		return;
+	}
+	for (uint64_t at = group; at < group + GROUP_BYTES; at += BLOCK_BYTES) {
+		unsigned int other = as_slot(as, at);
+		uint64_t met = (old & ~NUMBER_MASK) | at >> GPU_TLB_BLOCK_SHIFT;
+
+		if (as->tag[other] == met)
+			enter_block(as, other, at, true);
+	}
 }
 
 uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
@@ -64,7 +89,7 @@ uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
 	struct gpu_page page = { 0 };
 
 	if (as->tag[slot] != as_tag(as, gma_)) {
-		enter_block(as, slot, gma_);
+		enter(as, slot, gma_);
 		if ((block->page[number] & access) == access) {
 			as->hits++;
 			return block->page[number];
@@ -75,7 +100,8 @@ uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
 		return 0;
 	if ((access & GPU_WRITE) && !page.writable)
 		return 0;
-	/* No host page begins in the middle of a dword; if one did, the methods would serve it. */
+	/* No host page begins in the middle of a dword; if one did, the methods would
+	 * serve it. */
 	if ((uintptr_t)page.host & AS_PAGE_FLAGS)
 		page.host = NULL;
 	block->source[number] = page.source;
