@@ -20,9 +20,9 @@ static void print_table(const struct vgpu_type *types, size_t count)
 		char largest[24];
 
 		snprintf(largest, sizeof(largest), "%ux%u", t->max_width, t->max_height);
-		printf("%-22s %6luMi %6luMi %7luMi %6u %6u %10s\n", t->name,
+		printf("%-22s %6luMi %6luKi %7luMi %6u %6u %10s\n", t->name,
 		       (unsigned long)(t->aperture_bytes >> 20),
-		       (unsigned long)(t->mappable_bytes >> 20),
+		       (unsigned long)(t->mappable_bytes >> 10),
 		       (unsigned long)(t->nonmappable_bytes >> 20), t->fences, t->weight, largest);
 	}
 }

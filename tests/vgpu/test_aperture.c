@@ -176,6 +176,27 @@ static void copies_of_graphics_memory_ignore_fences(void **state)
 	vgpu_gma_read(d->v, gma(UINT64_MAX - 100), buf, 4096);
 }
 
+/*
+ * What i915 puts into the mappable share: a page for error captures at its start, and pieces of
+ * what programs map, of 1 MiB rounded up to rows of tiles (8 lines X tiled, 32 Y tiled).  A
+ * console, at a multiple of 256 KiB, is to stay out.
+ */
+static void the_mappable_share_has_room_for_pieces_but_no_console(void **state)
+{
+	const uint64_t piece = 1u << 20, page = 4096, console = (256u << 10) + 640 * 480 * 4;
+	size_t count;
+	const struct vgpu_type *types = vgpu_types(&count);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t x_row = types[i].max_width * 4 * 8, y_row = 1920 * 4 * 32;
+
+		assert_true(types[i].mappable_bytes >= page + (piece + x_row - 1) / x_row * x_row);
+		assert_true(types[i].mappable_bytes >= page + (piece + y_row - 1) / y_row * y_row);
+		assert_true(types[i].mappable_bytes < console);
+	}
+}
+
 #define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, driver_teardown)
 
 int main(void)
@@ -188,6 +209,7 @@ int main(void)
 		with_vgpu(y_tiles),
 		with_vgpu(senseless_fences),
 		with_vgpu(copies_of_graphics_memory_ignore_fences),
+		cmocka_unit_test(the_mappable_share_has_room_for_pieces_but_no_console),
 	};
 
 	return driver_run("aperture", tests);
