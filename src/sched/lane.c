@@ -4,7 +4,9 @@
  * lane's lock but the step itself, which runs without it.
  *
  * A wake-up across CPUs costs tens of microseconds where a short batch costs one, so a lane that
- * runs dry spins for SPIN_NS on a counter that every kick raises before it sleeps.  An entity
+ * runs dry spins for SPIN_NS on a counter that every kick raises before it sleeps.  As long as that
+ * is in vain, work coming in a slower rhythm, it spins half as long each time; a kick that comes
+ * while it spins, or would have, makes it spin for SPIN_NS again.  An entity
  * whose step said WAIT is asked again after a delay that doubles from POLL_MIN_NS to POLL_MAX_NS:
  * a semaphore in memory costs no core, and is seen soon when it is short.
  *
@@ -25,6 +27,7 @@
 
 #define SLICE_NS    NSEC_PER_MSEC
 #define SPIN_NS	    (20 * NSEC_PER_USEC)
+#define WAKE_NS	    (100 * NSEC_PER_USEC)
 #define POLL_MIN_NS (20 * NSEC_PER_USEC)
 #define POLL_MAX_NS NSEC_PER_MSEC
 
@@ -38,6 +41,7 @@ struct sched_lane {
 	struct sched_entity *running;
 	_Atomic uint32_t kicks; /* raised by every kick: what the spin looks at */
 	bool sleeping, stop;
+	uint64_t spin_ns;	   /* the thread's: how long it spins the next time */
 	struct sched_lease *lease; /* NULL: the lane is its own */
 	bool leased;		   /* the thread's: it has the lease and uses it */
 };
@@ -147,7 +151,7 @@ static void step_entity(struct sched_lane *lane, struct sched_entity *entity)
 static bool spin(struct sched_lane *lane)
 {
 	uint32_t seen = atomic_load(&lane->kicks);
-	uint64_t end = clock_now_ns() + SPIN_NS;
+	uint64_t end = clock_now_ns() + lane->spin_ns;
 	bool changed = false;
 
 	lock_release(&lane->lock);
@@ -157,6 +161,8 @@ static bool spin(struct sched_lane *lane)
 		changed = atomic_load_explicit(&lane->kicks, memory_order_relaxed) != seen;
 	}
 	lock_acquire(&lane->lock);
+	if (changed)
+		lane->spin_ns = SPIN_NS;
 	return changed || lane->first || lane->stop;
 }
 
@@ -166,6 +172,7 @@ static void sleep_until(struct sched_lane *lane, uint64_t when_ns)
 		.tv_sec = (time_t)(when_ns / NSEC_PER_SEC),
 		.tv_nsec = (long)(when_ns % NSEC_PER_SEC),
 	};
+	uint64_t start = clock_now_ns();
 
 	lane->sleeping = true;
 	if (when_ns)
@@ -173,6 +180,11 @@ static void sleep_until(struct sched_lane *lane, uint64_t when_ns)
 	else
 		pthread_cond_wait(&lane->work, &lane->lock.mutex);
 	lane->sleeping = false;
+	/* The wake-up is part of it: what came at once may seem to have come late. */
+	if (clock_now_ns() - start < SPIN_NS + WAKE_NS)
+		lane->spin_ns = SPIN_NS;
+	else
+		lane->spin_ns /= 2;
 }
 
 /* ---- The lease; the lock is held, and dropped to wait ---- */
@@ -232,10 +244,14 @@ static void *lane_thread(void *opaque)
 
 /* ---- What others call ---- */
 
-static void poke(struct sched_lane *lane)
+/* Lets go of the lock, which a thread that wakes up on this very CPU wants at once. */
+static void release_and_wake(struct sched_lane *lane)
 {
+	bool sleeping = lane->sleeping;
+
 	atomic_fetch_add(&lane->kicks, 1);
-	if (lane->sleeping)
+	lock_release(&lane->lock);
+	if (sleeping)
 		pthread_cond_signal(&lane->work);
 }
 
@@ -247,6 +263,7 @@ int sched_lane_create(const char *name, struct sched_lane **out)
 
 	if (!lane)
 		return -ENOMEM;
+	lane->spin_ns = SPIN_NS;
 	lock_init(&lane->lock, LOCK_SCHED);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -279,10 +296,9 @@ void sched_lane_destroy(struct sched_lane *lane)
 	lock_acquire(&lane->lock);
 	assert(!lane->all);
 	lane->stop = true;
-	poke(lane);
 	if (lane->lease)
 		sched_lease_cancel(lane->lease);
-	lock_release(&lane->lock);
+	release_and_wake(lane);
 	pthread_join(lane->thread, NULL);
 	pthread_cond_destroy(&lane->work);
 	pthread_cond_destroy(&lane->stepped);
@@ -320,8 +336,7 @@ void sched_kick(struct sched_entity *entity)
 	lock_acquire(&lane->lock);
 	entity->kicked = true;
 	enqueue(lane, entity);
-	poke(lane);
-	lock_release(&lane->lock);
+	release_and_wake(lane);
 }
 
 void sched_halt(struct sched_entity *entity)
@@ -345,8 +360,7 @@ void sched_release(struct sched_entity *entity)
 	entity->halted--;
 	/* What a halted entity was about to do, a poll included, it finds by itself. */
 	enqueue(lane, entity);
-	poke(lane);
-	lock_release(&lane->lock);
+	release_and_wake(lane);
 }
 
 uint64_t sched_busy_ns(struct sched_entity *entity)
