@@ -63,7 +63,8 @@ struct vgpu {
 	uint64_t cs_writable[SCAN_REGISTER_WORDS];
 
 	/* Guarded by lock. */
-	bool irq_level; /* enabled and something pending: the next message is due when it rises */
+	bool irq_level;	  /* enabled and something pending: the next message is due when it rises */
+	uint32_t irq_due; /* it rose by these: whoever lets go of the lock sends the message */
 	bool driver_ready;
 	struct gpu_fault last_fault;
 };
@@ -80,6 +81,14 @@ static inline bool vgpu_in_share(const struct vgpu *v, uint64_t gma)
 	return (gma >= v->share[0].first && gma < v->share[0].end) ||
 	       (gma >= v->share[1].first && gma < v->share[1].end);
 }
+
+static inline void vgpu_lock(struct vgpu *v)
+{
+	lock_acquire(&v->lock);
+}
+
+/* irq.c: lets go of the lock, then sends the interrupt message that became due meanwhile. */
+void vgpu_unlock(struct vgpu *v);
 
 static inline struct guest *vgpu_guest(struct vgpu *v)
 {

@@ -52,9 +52,9 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 {
 	struct vgpu *v = to_engine(client)->vgpu;
 
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	vgpu_irq_assert_engine(v, engine, bits);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 }
 
 /* The same context on top of a waiting pair: hardware restores it "lite", ring tail only. */
@@ -151,7 +151,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 		    (unsigned long long)fault->command_at, (unsigned long long)fault->address);
 	if (kind < GPU_FAULT_KINDS)
 		vgpu_count(&v->counters.faults[kind]);
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	v->last_fault = *fault;
 	v->last_fault.kind = kind;
 	switch (kind) {
@@ -167,7 +167,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 	default:
 		vgpu_irq_engine_error(v, e->id, ENGINE_ERROR_INSTRUCTION);
 	}
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 }
 
 static void bad_context(struct vgpu_engine *e, uint64_t desc, enum gpu_fault_kind kind)
@@ -336,7 +336,7 @@ static void reset_halted(struct vgpu_engine *e)
 	struct vgpu *v = e->vgpu;
 	struct gpu *gpu = gpu_of(e);
 
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	/* Not saved: a context that is reset away keeps the image of its last switch. */
 	if (e->loaded)
 		gpu->ops->end(gpu, e->id);
@@ -348,7 +348,7 @@ static void reset_halted(struct vgpu_engine *e)
 	atomic_store(&e->stopped, false);
 	atomic_store(&e->active, false);
 	TRACE(vgpu_reset_engine, e->id, 0, 0, 0);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 }
 
 void vgpu_engines_reset(struct vgpu *v, uint32_t engines)

@@ -32,15 +32,15 @@ static struct vgpu_engine *engine_at(struct vgpu *v, uint32_t base)
 
 /* ---- The port -------------------------------------------------------------------------------- */
 
-void vgpu_write_ring_elsp(struct vgpu *v, uint32_t offset, uint32_t value)
+/* True when @value was the last of the four. */
+static bool elsp_store(struct vgpu_engine *e, uint32_t value)
 {
-	struct vgpu_engine *e = engine_at(v, offset - REG_RING_ELSP(0));
 	const uint32_t *dw = e->elsp_dwords;
 	struct vgpu_elsp pair;
 
 	e->elsp_dwords[e->elsp_count++] = value;
 	if (e->elsp_count < 4)
-		return;
+		return false;
 	e->elsp_count = 0;
 	/* Written from the last element's high half to the first one's low half. */
 	pair.desc[1] = (uint64_t)dw[0] << 32 | dw[1];
@@ -48,14 +48,27 @@ void vgpu_write_ring_elsp(struct vgpu *v, uint32_t offset, uint32_t value)
 	for (unsigned int i = 0; i < 2; i++)
 		if (!(pair.desc[i] & CTX_DESC_VALID))
 			pair.desc[i] = 0;
-	vgpu_count(&v->counters.submissions[e->id]);
+	vgpu_count(&e->vgpu->counters.submissions[e->id]);
 	TRACE(vgpu_elsp, e->id, pair.desc[0], pair.desc[1], 0);
 	/* Without a first element it is none, and takes nothing from one that still waits. */
 	if (!pair.desc[0])
-		return;
+		return false;
 	e->pending = pair;
 	atomic_store_explicit(&e->has_pending, true, memory_order_release);
-	sched_kick(&e->entity);
+	return true;
+}
+
+/* The lane, once woken up, wants the lock: the row is `unlocked`. */
+void vgpu_write_ring_elsp(struct vgpu *v, uint32_t offset, uint32_t value)
+{
+	struct vgpu_engine *e = engine_at(v, offset - REG_RING_ELSP(0));
+	bool submitted;
+
+	vgpu_lock(v);
+	submitted = elsp_store(e, value);
+	vgpu_unlock(v);
+	if (submitted)
+		sched_kick(&e->entity);
 }
 
 bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair)
@@ -64,10 +77,10 @@ bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair)
 
 	if (!atomic_load_explicit(&e->has_pending, memory_order_acquire))
 		return false;
-	lock_acquire(&e->vgpu->lock);
+	vgpu_lock(e->vgpu);
 	found = atomic_load_explicit(&e->has_pending, memory_order_relaxed);
 	*pair = e->pending;
-	lock_release(&e->vgpu->lock);
+	vgpu_unlock(e->vgpu);
 	return found;
 }
 
@@ -77,13 +90,13 @@ bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair)
 
 	if (!atomic_load_explicit(&e->has_pending, memory_order_acquire))
 		return false;
-	lock_acquire(&e->vgpu->lock);
+	vgpu_lock(e->vgpu);
 	found = atomic_exchange_explicit(&e->has_pending, false, memory_order_relaxed);
 	*pair = e->pending;
 	/* Inside the lock, so that a trace has it before the next write of ELSP. */
 	if (found)
 		TRACE(vgpu_taken, e->id, pair->desc[0], pair->desc[1], 0);
-	lock_release(&e->vgpu->lock);
+	vgpu_unlock(e->vgpu);
 	return found;
 }
 
@@ -126,9 +139,9 @@ void vgpu_execlist_signal(struct vgpu_engine *e)
 	if (!e->irq_due)
 		return;
 	e->irq_due = false;
-	lock_acquire(&e->vgpu->lock);
+	vgpu_lock(e->vgpu);
 	vgpu_irq_assert_engine(e->vgpu, e->id, GPU_INTERRUPT_CONTEXT_SWITCH);
-	lock_release(&e->vgpu->lock);
+	vgpu_unlock(e->vgpu);
 }
 
 /*

@@ -2,9 +2,9 @@
 /*
  * The interrupt tree of Gen9.  An event goes through its block's IMR into the IIR; IIR and IER
  * give a block's line; the lines are computed into the master register, never stored; the message
- * is due on the rising edge of "master enabled and a line up".  A guest that enables the master
- * while something is pending therefore gets its message, and one whose handler runs with the
- * master disabled gets none.  Under vgpu->lock throughout.
+ * is due on the rising edge of "master enabled and a line up", and sent when the lock is let go of.
+ * A guest that enables the master while something is pending therefore gets its message, and one
+ * whose handler runs with the master disabled gets none.  Under vgpu->lock throughout.
  */
 #include "vgpu/irq.h"
 
@@ -65,13 +65,28 @@ static void evaluate(struct vgpu *v)
 	bool level = status != 0;
 
 	if (level && !v->irq_level) {
-		uint64_t start_ns = TRACE_CLOCK(vgpu_msi);
-
 		vgpu_count(&v->counters.interrupts);
-		v->config.host->interrupt(v->config.opaque);
-		TRACE_SINCE(start_ns, vgpu_msi, status, 0, 0, 0);
+		v->irq_due = status;
 	}
 	v->irq_level = level;
+}
+
+/*
+ * Whom the message wakes up may want the lock at once.  A guest that handles it before it is sent,
+ * because an earlier one was still on the way, finds nothing and leaves.
+ */
+void vgpu_unlock(struct vgpu *v)
+{
+	uint32_t due = v->irq_due;
+	uint64_t start_ns;
+
+	v->irq_due = 0;
+	lock_release(&v->lock);
+	if (!due)
+		return;
+	start_ns = TRACE_CLOCK(vgpu_msi);
+	v->config.host->interrupt(v->config.opaque);
+	TRACE_SINCE(start_ns, vgpu_msi, due, 0, 0, 0);
 }
 
 void vgpu_irq_assert(struct vgpu *v, uint32_t block, uint32_t bits)

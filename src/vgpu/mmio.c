@@ -107,9 +107,9 @@ static uint32_t read_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_
 		return vgpu_vreg(v, offset);
 	if (row->flags & (VGPU_REG_UNLOCKED | VGPU_REG_LOCKFREE))
 		return row->read(v, offset);
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	value = row->read(v, offset);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	return value;
 }
 
@@ -127,9 +127,9 @@ static void write_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_t o
 		row->write(v, offset, value);
 		return;
 	}
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	row->write(v, offset, value);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 }
 
 uint32_t vgpu_reg_read(struct vgpu *v, uint32_t offset)

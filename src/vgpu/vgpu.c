@@ -72,9 +72,9 @@ int vgpu_create(const struct vgpu_config *config, struct vgpu **out)
 		vgpu_destroy(v);
 		return ret;
 	}
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	power_on(v);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	*out = v;
 	return 0;
 }
@@ -100,9 +100,9 @@ void vgpu_reset(struct vgpu *v)
 		sched_halt(&v->engines[id].entity);
 	/* It halts once more; released last, an engine finds nothing to do. */
 	vgpu_engines_reset(v, BIT(GPU_ENGINES) - 1);
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	power_on(v);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	vgpu_ggtt_reset(v);
 	for_each_engine(id)
 		sched_release(&v->engines[id].entity);
@@ -259,11 +259,11 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	struct vgpu_counters *c = &v->counters;
 
 	memset(stats, 0, sizeof(*stats));
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	vgpu_display_count(v);
 	stats->last_fault = v->last_fault;
 	stats->driver_ready = v->driver_ready;
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	access_stats(v, stats);
 	stats->full_resets = counted(&c->full_resets);
 	stats->interrupts = counted(&c->interrupts);

@@ -89,9 +89,9 @@ unsigned int vgpu_elsp_slack(struct vgpu *v)
 {
 	unsigned int most = 0;
 
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	for_each_engine(id)
 		most = MAX(most, v->engines[id].elsp_count);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	return 3 - most;
 }

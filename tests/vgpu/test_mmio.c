@@ -289,9 +289,9 @@ static void configurations_that_cannot_be(void **state)
 
 static void assert_locked(struct driver *d, uint32_t block, uint32_t bits)
 {
-	lock_acquire(&d->v->lock);
+	vgpu_lock(d->v);
 	vgpu_irq_assert(d->v, block, bits);
-	lock_release(&d->v->lock);
+	vgpu_unlock(d->v);
 }
 
 static void open_block(struct driver *d, uint32_t block, uint32_t bits)
@@ -374,10 +374,10 @@ static void engine_masks_use_the_engines_half(void **state)
 
 	open_block(d, IRQ_GT(0), 0x01010101);
 	driver_write(d, REG_RING_IMR(0x22000), 0xfffeffff);
-	lock_acquire(&d->v->lock);
+	vgpu_lock(d->v);
 	vgpu_irq_assert_engine(d->v, GPU_BCS, GPU_INTERRUPT_USER | GPU_INTERRUPT_CONTEXT_SWITCH);
 	vgpu_irq_assert_engine(d->v, GPU_RCS, GPU_INTERRUPT_USER);
-	lock_release(&d->v->lock);
+	vgpu_unlock(d->v);
 	assert_int_equal(driver_read(d, REG_GEN8_GT_IIR(0)), 0x10000);
 }
 

@@ -82,14 +82,14 @@ static int source_head(struct display_source *source, unsigned int index, struct
 	memset(head, 0, sizeof(*head));
 	if (port < 0)
 		return -ENODEV;
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
 		if (display->pipes[i].running && vgpu_display_pipe_port(v, i) == port) {
 			head_describe(v, i, head);
 			break;
 		}
 	}
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	return 0;
 }
 

@@ -124,12 +124,12 @@ static void pipe_tick(struct vgpu *v, unsigned int index, uint64_t now_ns)
 
 void vgpu_display_tick(struct vgpu *v, uint64_t now_ns)
 {
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	v->display->timer_ns = 0;
 	for (unsigned int i = 0; i < VGPU_PIPES; i++)
 		pipe_tick(v, i, now_ns);
 	timer_update(v);
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 }
 
 /* ---- Pipe registers -------------------------------------------------------------------------- */

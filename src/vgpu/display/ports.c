@@ -175,7 +175,7 @@ int vgpu_display_set_mode(struct vgpu *v, unsigned int index, uint32_t width, ui
 	err = port_timing(v, port->kind, width, height, refresh_hz, &timing);
 	if (err)
 		return err;
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	/* The driver compares EDIDs: one that did not change is not worth a pulse. */
 	if (!vgpu_timing_equal(&timing, &port->timing)) {
 		port->timing = timing;
@@ -183,7 +183,7 @@ int vgpu_display_set_mode(struct vgpu *v, unsigned int index, uint32_t width, ui
 		if (port->plugged)
 			hotplug_signal(v, index);
 	}
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	return 0;
 }
 
@@ -193,14 +193,14 @@ int vgpu_display_plug(struct vgpu *v, unsigned int index, bool plugged)
 
 	if (!port)
 		return -ENODEV;
-	lock_acquire(&v->lock);
+	vgpu_lock(v);
 	if (port->plugged != plugged) {
 		port_plug(port, index, plugged);
 		if (plugged)
 			vgpu_dp_sink_reset(&port->sink);
 		hotplug_signal(v, index);
 	}
-	lock_release(&v->lock);
+	vgpu_unlock(v);
 	return 0;
 }
 
