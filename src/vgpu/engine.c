@@ -5,9 +5,19 @@
  * whenever the memory map wants to change; takes vgpu->lock only for moments, and never while it
  * touches guest memory, which may have to be asked for by messages that another thread carries.
  *
- * The interrupt for status entries is held back for SIGNAL_DELAY_NS: most contexts end within it,
- * and then one interrupt tells of both the start and the end.  A context that runs longer must be
- * announced, or the driver believes that its submission is still on the way.
+ * A guest pays two register reads for an interrupt, so interrupts that are likely to be followed by
+ * another are held back for a while, and one tells of all.  The longest an event may wait depends
+ * on what the driver could do about it:
+ *
+ * - A submission was taken: the rest of the slice.  The driver looks at the status buffer in memory
+ *   before it submits again and so needs no interrupt, unless it wanted to submit in the very
+ * moment before the entry was there.
+ * - One of two contexts ended (HOLD_SWITCH_NS).  The free port can be filled, and should be before
+ *   the other context ends as well.
+ * - A command asked for an interrupt (HOLD_USER_NS).  Somebody may sleep until it comes; but it is
+ *   the last thing that most submissions do, and their end follows at once.
+ *
+ * Nothing is held back when the slice ends: the engine is idle, waits, or has met a fault.
  */
 #include <string.h>
 
@@ -18,7 +28,8 @@
 #include "vgpu/irq.h"
 #include "vgpu/mmio.h"
 
-#define SIGNAL_DELAY_NS (50 * NSEC_PER_USEC)
+#define HOLD_SWITCH_NS (50 * NSEC_PER_USEC)
+#define HOLD_USER_NS   (20 * NSEC_PER_USEC)
 
 /* Fields of the fault registers (i915: GEN8_RING_FAULT_ENGINE_ID, FAULT_VA_HIGH_BITS). */
 #define RING_FAULT_VALID	BIT(0)
@@ -28,6 +39,40 @@
 static struct gpu *gpu_of(struct vgpu_engine *e)
 {
 	return e->vgpu->config.gpu;
+}
+
+/* ---- Interrupts -------------------------------------------------------------------------------
+ */
+
+static void hold(struct vgpu_engine *e, uint32_t bits, uint64_t until_ns)
+{
+	e->irq_until_ns = e->irq_held ? MIN(e->irq_until_ns, until_ns) : until_ns;
+	e->irq_held |= bits;
+}
+
+static bool overdue(const struct vgpu_engine *e)
+{
+	return e->irq_held && e->irq_until_ns != UINT64_MAX && clock_now_ns() >= e->irq_until_ns;
+}
+
+/* Sends what was held back, and @more. */
+static void signal_now(struct vgpu_engine *e, uint32_t more)
+{
+	uint32_t bits = e->irq_held | more;
+
+	if (!bits)
+		return;
+	e->irq_held = 0;
+	vgpu_lock(e->vgpu);
+	vgpu_irq_assert_engine(e->vgpu, e->id, bits);
+	vgpu_unlock(e->vgpu);
+}
+
+static void status_event(struct vgpu_engine *e, uint32_t status, uint64_t desc)
+{
+	vgpu_execlist_event(e, status, CTX_DESC_ID(desc));
+	hold(e, GPU_INTERRUPT_CONTEXT_SWITCH,
+	     status & CSB_COMPLETE ? clock_now_ns() + HOLD_SWITCH_NS : UINT64_MAX);
 }
 
 /* ---- What the GPU asks of us ----------------------------------------------------------------- */
@@ -50,11 +95,12 @@ static void client_reg_write(struct gpu_client *client, enum gpu_engine engine, 
 
 static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, uint32_t bits)
 {
-	struct vgpu *v = to_engine(client)->vgpu;
+	struct vgpu_engine *e = to_engine(client);
 
-	vgpu_lock(v);
-	vgpu_irq_assert_engine(v, engine, bits);
-	vgpu_unlock(v);
+	if (bits == GPU_INTERRUPT_USER)
+		hold(e, bits, clock_now_ns() + HOLD_USER_NS);
+	else
+		signal_now(e, bits);
 }
 
 /* The same context on top of a waiting pair: hardware restores it "lite", ring tail only. */
@@ -77,7 +123,7 @@ static bool try_lite_restore(struct vgpu_engine *e)
 	e->port = pair;
 	e->tail = vgpu_context_tail(e);
 	vgpu_vreg_set(e->vgpu, REG_RING_TAIL(e->base), e->tail);
-	vgpu_execlist_event(e, CSB_LITE_RESTORE | CSB_PREEMPTED, CTX_DESC_ID(pair.desc[0]));
+	status_event(e, CSB_LITE_RESTORE | CSB_PREEMPTED, pair.desc[0]);
 	return true;
 }
 
@@ -95,7 +141,7 @@ static bool client_yield(struct gpu_client *client)
 
 	return guest_wanted(vgpu_guest(e->vgpu)) ||
 	       atomic_load_explicit(&e->has_pending, memory_order_relaxed) ||
-	       atomic_load_explicit(&e->stopped, memory_order_relaxed);
+	       atomic_load_explicit(&e->stopped, memory_order_relaxed) || overdue(e);
 }
 
 static void client_fault(struct gpu_client *client, const struct gpu_fault *fault)
@@ -212,17 +258,17 @@ static void unload(struct vgpu_engine *e)
 /* What runs reached its tail: its end is told, the other element follows. */
 static void complete(struct vgpu_engine *e)
 {
-	uint32_t id = CTX_DESC_ID(e->port.desc[0]);
+	uint64_t ended = e->port.desc[0];
 
 	unload(e);
 	vgpu_count(&e->vgpu->counters.contexts_completed[e->id]);
 	e->port.desc[0] = e->port.desc[1];
 	e->port.desc[1] = 0;
 	if (e->port.desc[0]) {
-		vgpu_execlist_event(e, CSB_COMPLETE | CSB_ELEMENT_SWITCH, id);
+		status_event(e, CSB_COMPLETE | CSB_ELEMENT_SWITCH, ended);
 	} else {
 		atomic_store_explicit(&e->active, false, memory_order_release);
-		vgpu_execlist_event(e, CSB_COMPLETE | CSB_ACTIVE_IDLE, id);
+		status_event(e, CSB_COMPLETE | CSB_ACTIVE_IDLE, ended);
 	}
 }
 
@@ -235,40 +281,33 @@ static bool accept(struct vgpu_engine *e)
 		if (!vgpu_execlist_take(e, &pair))
 			return false;
 		e->port = pair;
-		vgpu_execlist_event(e, CSB_IDLE_ACTIVE, CTX_DESC_ID(pair.desc[0]));
+		status_event(e, CSB_IDLE_ACTIVE, pair.desc[0]);
 		return true;
 	}
-	if (e->loaded && try_lite_restore(e)) {
-		vgpu_execlist_signal(e);
+	if (e->loaded && try_lite_restore(e))
 		return true;
-	}
 	if (!vgpu_execlist_take(e, &pair))
 		return false;
 	if (e->loaded)
 		unload(e);
-	vgpu_execlist_event(e, CSB_PREEMPTED, CTX_DESC_ID(e->port.desc[0]));
+	status_event(e, CSB_PREEMPTED, e->port.desc[0]);
 	e->port = pair;
 	return true;
 }
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Runs what is loaded; until SIGNAL_DELAY_NS first while an interrupt is held back. */
+/* Runs what is loaded; interrupts that cannot be held back any longer are sent in between. */
 static enum gpu_run run_loaded(struct vgpu_engine *e, uint64_t deadline_ns)
 {
 	struct gpu *gpu = gpu_of(e);
-	uint64_t soon_ns;
 	enum gpu_run ran;
 
-	if (!e->irq_due)
-		return gpu->ops->run(gpu, e->id, deadline_ns);
-	soon_ns = MIN(clock_now_ns() + SIGNAL_DELAY_NS, deadline_ns);
-	ran = gpu->ops->run(gpu, e->id, soon_ns);
-	if (ran == GPU_RUN_DONE)
-		return ran;
-	vgpu_execlist_signal(e);
-	if (ran == GPU_RUN_BUDGET && soon_ns < deadline_ns && !client_yield(&e->client))
+	do {
+		if (overdue(e))
+			signal_now(e, 0);
 		ran = gpu->ops->run(gpu, e->id, deadline_ns);
+	} while (ran == GPU_RUN_BUDGET && overdue(e) && clock_now_ns() < deadline_ns);
 	return ran;
 }
 
@@ -324,7 +363,7 @@ static enum sched_step engine_step(struct sched_entity *entity, uint64_t deadlin
 		;
 	if (!may_work(e))
 		step = SCHED_STEP_IDLE;
-	vgpu_execlist_signal(e);
+	signal_now(e, 0);
 	guest_leave(guest);
 	return step;
 }

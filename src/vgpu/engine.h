@@ -39,7 +39,8 @@ struct vgpu_engine {
 	/* The lane's; a reset's while the entity is halted. */
 	struct vgpu_elsp port; /* desc[0] is what runs; 0: idle */
 	bool loaded;	       /* the GPU has the workload */
-	bool irq_due;	       /* status entries were written, their interrupt was not yet sent */
+	uint32_t irq_held;     /* interrupts (enum gpu_interrupt) that happened and were not sent */
+	uint64_t irq_until_ns; /* when they have to be */
 	uint32_t tail;	       /* of the ring, as of the last lite restore */
 	bool hung;	       /* met a fault: nothing more until a reset */
 	struct vgpu_context context;
@@ -74,8 +75,6 @@ bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair);
 bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair);
 /* Writes an entry into the status buffer: registers, status page, then the index.  The lane. */
 void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t context_id);
-/* Sends the interrupt for entries written since the last. */
-void vgpu_execlist_signal(struct vgpu_engine *e);
 void vgpu_execlist_reset(struct vgpu_engine *e);
 
 /* Bits of an entry (i915: GEN8_CTX_STATUS_*). */

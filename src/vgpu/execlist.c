@@ -130,18 +130,7 @@ void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t contex
 	vgpu_vreg_set(v, ptr, (vgpu_vreg(v, ptr) & ~CSB_WRITE_PTR_MASK) | slot);
 	hwsp_store(e, HWSP_CSB_WRITE_PTR, slot, sizeof(uint32_t));
 	atomic_store_explicit(&e->csb_next, (slot + 1) % CSB_ENTRIES, memory_order_relaxed);
-	e->irq_due = true;
 	TRACE(vgpu_csb, e->id, status, context_id, slot);
-}
-
-void vgpu_execlist_signal(struct vgpu_engine *e)
-{
-	if (!e->irq_due)
-		return;
-	e->irq_due = false;
-	vgpu_lock(e->vgpu);
-	vgpu_irq_assert_engine(e->vgpu, e->id, GPU_INTERRUPT_CONTEXT_SWITCH);
-	vgpu_unlock(e->vgpu);
 }
 
 /*
@@ -164,7 +153,7 @@ void vgpu_execlist_reset(struct vgpu_engine *e)
 	e->pending = (struct vgpu_elsp){ { 0, 0 } };
 	atomic_store(&e->has_pending, false);
 	e->port = (struct vgpu_elsp){ { 0, 0 } };
-	e->irq_due = false;
+	e->irq_held = 0;
 	atomic_store(&e->csb_next, 0);
 	/* The pointer rests on the last slot, so that the first entry goes into slot 0. */
 	vgpu_vreg_set(e->vgpu, REG_RING_CONTEXT_STATUS_PTR(e->base),

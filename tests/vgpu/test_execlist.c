@@ -63,6 +63,53 @@ static void every_engine_stores_and_completes(void **state)
 	}
 }
 
+/* Its handler pays two reads for an interrupt: the user's and the end's come as one. */
+static void a_short_job_interrupts_once(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	for (uint32_t i = 1; i <= 50; i++) {
+		driver_emit_seqno(d, &a, 0, i);
+		driver_emit_seqno(d, &b, 1, i);
+		driver_submit(d, &a, i & 1 ? &b : NULL, 0);
+		driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+		driver_expect_event(d, GPU_RCS, i & 1 ? SWITCHED : LAST, 0x20);
+		if (i & 1)
+			driver_expect_event(d, GPU_RCS, LAST, 0x40);
+		driver_wait_messages(d, i);
+		assert_int_equal(driver_messages(d), i);
+		assert_int_equal(driver_handle_irq(d, GPU_RCS), IRQ_USER | IRQ_SWITCH);
+	}
+	assert_true(driver_quiet(d, GPU_RCS));
+	assert_int_equal(driver_messages(d), 50);
+}
+
+/* Whoever waits for the first part of a longer job hears of it while the job goes on. */
+static void a_user_interrupt_does_not_wait_for_a_long_job(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	uint32_t seen = 0;
+	gpa_t batch = make_endless(d);
+
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_emit_seqno(d, &ctx, 0, 1);
+	emit_batch(d, &ctx);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	for (unsigned int i = 1; seen != (IRQ_USER | IRQ_SWITCH); i++) {
+		driver_wait_messages(d, i);
+		seen |= driver_handle_irq(d, GPU_RCS);
+	}
+	assert_int_equal(driver_result(d, 0), 1);
+	assert_true(driver_quiet(d, GPU_RCS));
+	ram_write32(d->ram, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+}
+
 static void status_buffer_is_in_registers_too(void **state)
 {
 	struct driver *d = *state;
@@ -669,6 +716,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_driver(every_engine_stores_and_completes),
+		with_driver(a_short_job_interrupts_once),
+		with_driver(a_user_interrupt_does_not_wait_for_a_long_job),
 		with_driver(status_buffer_is_in_registers_too),
 		with_driver(the_buffer_wraps_after_six),
 		with_driver(two_contexts_run_in_order),
