@@ -3,6 +3,7 @@
 #include "driver.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "test_guest.h"
 
@@ -20,9 +21,11 @@ static struct direct *direct_of(struct driver *d)
 
 static void host_interrupt(void *opaque)
 {
-	struct direct *direct = opaque;
+	struct driver *d = opaque;
 
-	atomic_fetch_add(&direct->messages, 1);
+	atomic_fetch_add(&direct_of(d)->messages, 1);
+	if (d->irq_fd)
+		assert_int_equal(eventfd_write(d->irq_fd, 1), 0);
 }
 
 static void host_display_timer(void *opaque, uint64_t when_ns)
@@ -42,10 +45,11 @@ static void direct_open(struct driver *d, bool render_only)
 		.type = vgpu_type_find(DRIVER_TYPE),
 		.render_only = render_only,
 		.host = &host_ops,
-		.opaque = direct,
+		.opaque = d,
 	};
 
 	assert_non_null(direct);
+	d->link = direct;
 	assert_int_equal(test_guest_init(&direct->guest, DRIVER_GUEST_BYTES), 0);
 	assert_int_equal(sched_lane_create("lane", &direct->lane), 0);
 	direct->gpu = gpu_soft_create();
@@ -55,7 +59,6 @@ static void direct_open(struct driver *d, bool render_only)
 	config.lane = direct->lane;
 	assert_int_equal(vgpu_create(&config, &d->v), 0);
 	d->ram = &direct->guest.ram;
-	d->link = direct;
 }
 
 static void direct_close(struct driver *d)

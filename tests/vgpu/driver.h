@@ -64,6 +64,7 @@ struct driver {
 	struct ram *ram; /* these three are the transport's */
 	struct vgpu *v;
 	void *link;
+	int irq_fd; /* an eventfd, signalled with each message by the direct transport; 0: none */
 	uint64_t next_gma;
 	gpa_t pml4;
 	gpa_t seqno; /* a page of results */
