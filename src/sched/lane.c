@@ -8,7 +8,9 @@
  * is in vain, work coming in a slower rhythm, it spins half as long each time; a kick that comes
  * while it spins, or would have, makes it spin for SPIN_NS again.  An entity
  * whose step said WAIT is asked again after a delay that doubles from POLL_MIN_NS to POLL_MAX_NS:
- * a semaphore in memory costs no core, and is seen soon when it is short.
+ * a semaphore in memory costs no core, and is seen soon when it is short.  It is also asked after
+ * each step of another entity of the lane that did something, for most semaphores are another
+ * engine's to release.
  *
  * A lane with a lease steps nothing without it.  It waits for one with its lock released and no
  * entity marked as running, so whoever halts an entity never waits for an arbiter; afterwards it
@@ -108,6 +110,17 @@ static uint64_t queue_polls(struct sched_lane *lane, uint64_t now_ns)
 	return next;
 }
 
+/* What an entity did may be what others wait for: they look at once and wait less long again. */
+static void queue_waiting(struct sched_lane *lane)
+{
+	for (struct sched_entity *e = lane->all; e; e = e->next_all) {
+		if (!e->poll_at_ns || e->halted)
+			continue;
+		e->poll_delay_ns = 0;
+		enqueue(lane, e);
+	}
+}
+
 /* ---- The thread ---- */
 
 static void account_step(struct sched_entity *entity, enum sched_step result, uint64_t now_ns)
@@ -141,6 +154,8 @@ static void step_entity(struct sched_lane *lane, struct sched_entity *entity)
 	lane->running = NULL;
 	entity->busy_ns += end - start;
 	account_step(entity, result, end);
+	if (result != SCHED_STEP_WAIT)
+		queue_waiting(lane);
 	if (entity->kicked)
 		enqueue(lane, entity);
 	if (entity->halted)

@@ -174,6 +174,33 @@ static void wait_does_not_starve_others(void **state)
 	sched_remove(&busy.entity);
 }
 
+/* Rounds take a few microseconds each, polls come every millisecond in the end. */
+static void waiting_ones_look_after_each_step_of_others(void **state)
+{
+	struct job waiting = { .entity.step = job_step,
+			       .result = SCHED_STEP_WAIT,
+			       .stop_after = UINT32_MAX };
+	struct job other = { .entity.step = job_step, .stop_after = 1 };
+
+	sched_add(lane, &waiting.entity);
+	sched_add(lane, &other.entity);
+	sched_kick(&waiting.entity);
+	wait_steps(&waiting, 1);
+	for (uint32_t i = 1; i <= 2000; i++) {
+		uint32_t before = atomic_load(&waiting.steps);
+
+		sched_kick(&other.entity);
+		while (atomic_load(&other.steps) < i)
+			;
+		while (atomic_load(&waiting.steps) == before)
+			;
+	}
+	sched_remove(&waiting.entity);
+	sched_remove(&other.entity);
+	/* Each look began the waiting anew: with a delay that went on growing, most were polls. */
+	assert_true(waiting.entity.poll_delay_ns < NSEC_PER_MSEC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +211,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(turns_are_fair, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wait_polls_with_back_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wait_does_not_starve_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(waiting_ones_look_after_each_step_of_others, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests_name("sched/lane", tests, NULL, NULL);
