@@ -250,6 +250,8 @@ struct gpu_workload {
 	const struct gpu_audit *audit;
 	struct gpu_cs_state cs;	  /* in: where to start; out, at end(): where it stood */
 	struct gpu_blt_state blt; /* in and out, the blitter engine's */
+	/* Out, whenever run() returns: MI_ARB_ON_OFF forbids to take it off for another context. */
+	bool arbitration_off;
 	struct gpu_client *client;
 };
 

@@ -272,7 +272,16 @@ static void complete(struct vgpu_engine *e)
 	}
 }
 
-/* Puts a waiting pair onto the engine, whatever it is doing; false when none waits. */
+/*
+ * Hardware switches contexts where the commands allow it: between any two of them here, but for
+ * what MI_ARB_ON_OFF guards.
+ */
+static bool may_switch(const struct vgpu_engine *e)
+{
+	return !e->loaded || !e->workload.arbitration_off;
+}
+
+/* Puts a waiting pair onto the engine; false when none waits, or what runs may not be left. */
 static bool accept(struct vgpu_engine *e)
 {
 	struct vgpu_elsp pair;
@@ -286,7 +295,7 @@ static bool accept(struct vgpu_engine *e)
 	}
 	if (e->loaded && try_lite_restore(e))
 		return true;
-	if (!vgpu_execlist_take(e, &pair))
+	if (!may_switch(e) || !vgpu_execlist_take(e, &pair))
 		return false;
 	if (e->loaded)
 		unload(e);
@@ -343,7 +352,8 @@ static bool turn(struct vgpu_engine *e, uint64_t deadline_ns, enum sched_step *s
 		return false;
 	case GPU_RUN_WAIT:
 		*step = SCHED_STEP_WAIT;
-		return client_yield(&e->client) && !guest_wanted(vgpu_guest(e->vgpu));
+		return may_switch(e) && client_yield(&e->client) &&
+		       !guest_wanted(vgpu_guest(e->vgpu));
 	case GPU_RUN_BUDGET:
 	case GPU_RUN_STOPPED:
 		break;

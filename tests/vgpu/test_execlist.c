@@ -245,6 +245,41 @@ static void preemption_resumes_inside_the_batch(void **state)
 	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 0);
 }
 
+/* MI_ARB_ON_OFF: not before it is on again, and as if nothing had been said to the next context. */
+static void preemption_waits_for_arbitration(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	const uint32_t off = 0x04000000, on = 0x04000001;
+	const uint32_t next[] = { MI_BBS_PPGTT, (uint32_t)LOOP_GMA + 0x100,
+				  (uint32_t)(LOOP_GMA >> 32) };
+	gpa_t batch = make_endless(d);
+	const uint32_t loop[] = { MI_NOOP, next[0], next[1], next[2] };
+
+	memcpy(ram_at(d->ram, gpa(batch.v + 0x100)), loop, sizeof(loop));
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	driver_emit(d, &a, &off, 1);
+	emit_batch(d, &a);
+	driver_emit(d, &a, &on, 1);
+	driver_emit(d, &a, next, 3);
+	driver_emit_seqno(d, &a, 0, 1);
+	driver_submit(d, &a, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+
+	driver_emit_seqno(d, &b, 1, 2);
+	driver_submit(d, &b, &a, 0);
+	assert_true(driver_quiet(d, GPU_RCS));
+	assert_int_equal(driver_result(d, 1), 0);
+	ram_write32(d->ram, batch, MI_BBE);
+	driver_expect_event(d, GPU_RCS, CSB_PREEMPTED, 0x20);
+	driver_expect_event(d, GPU_RCS, SWITCHED, 0x40);
+	assert_int_equal(driver_result(d, 1), 2);
+	ram_write32(d->ram, gpa(batch.v + 0x100), MI_BBE);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+	assert_int_equal(driver_result(d, 0), 1);
+}
+
 static void emit_lri(struct driver *d, struct driver_context *ctx, uint32_t reg, uint32_t value)
 {
 	const uint32_t dw[] = { MI_LRI_1, reg, value, MI_NOOP };
@@ -724,6 +759,7 @@ int main(void)
 		with_driver(a_long_context_is_announced_by_interrupt),
 		with_driver(lite_restore_extends_a_running_context),
 		with_driver(preemption_resumes_inside_the_batch),
+		with_driver(preemption_waits_for_arbitration),
 		with_driver(registers_travel_with_their_context),
 		with_driver(a_new_context_may_start_from_a_saved_image),
 		with_driver(context_time_grows),

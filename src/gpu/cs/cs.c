@@ -182,6 +182,8 @@ static enum cs_next leave_per_ctx(struct cs *cs)
 static enum cs_next execute_flow(struct cs *cs, enum cmd_id id, const uint32_t *dw)
 {
 	switch (id) {
+	case CMD_MI_ARB_ON_OFF:
+		return mi_arb_on_off(cs, dw);
 	case CMD_MI_SET_PREDICATE:
 		return mi_set_predicate(cs, dw);
 	case CMD_MI_PREDICATE:
@@ -458,6 +460,7 @@ void cs_begin(struct cs *cs, struct gpu_workload *workload)
 	cs->client = workload->client;
 	cs->at = workload->cs;
 	cs->faulted = cs->waiting = false;
+	workload->arbitration_off = false;
 	cs->header = 0;
 	atomic_store(&cs->stop, false);
 	/* A context switch drops the translations. */

@@ -240,6 +240,7 @@ static inline bool cs_predicate(struct cs *cs)
 
 /* mi_flow.c */
 enum cs_next mi_noop(struct cs *cs, const uint32_t *dw);
+enum cs_next mi_arb_on_off(struct cs *cs, const uint32_t *dw);
 enum cs_next mi_batch_buffer_start(struct cs *cs, const uint32_t *dw);
 enum cs_next mi_batch_buffer_end(struct cs *cs);
 enum cs_next mi_conditional_batch_buffer_end(struct cs *cs, const uint32_t *dw);

@@ -10,6 +10,7 @@
 #include "gpu/cs/cs.h"
 
 #define MI_NOOP_WRITE_NOPID   BIT(22)
+#define MI_ARB_ENABLE	      BIT(0)
 #define MI_BATCH_PPGTT	      BIT(8)
 #define MI_BATCH_PREDICATE    BIT(15)
 #define MI_BATCH_2ND_LEVEL    BIT(22)
@@ -22,6 +23,13 @@ enum cs_next mi_noop(struct cs *cs, const uint32_t *dw)
 {
 	if (unlikely(dw[0] & MI_NOOP_WRITE_NOPID))
 		cs_set_reg(cs, CS_REG_NOPID, dw[0] & (MI_NOOP_WRITE_NOPID - 1));
+	return CS_ADVANCE;
+}
+
+/* It does not outlive the context's stay on the engine. */
+enum cs_next mi_arb_on_off(struct cs *cs, const uint32_t *dw)
+{
+	cs->workload->arbitration_off = !(dw[0] & MI_ARB_ENABLE);
 	return CS_ADVANCE;
 }
 
