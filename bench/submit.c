@@ -18,6 +18,7 @@
 #include "vgpu_regs_gen.h"
 
 #define JOBS	     4000u
+#define PAUSED_JOBS  1000u
 #define TURNS	     4000u
 #define PAUSE_US     200 /* long enough for a lane to fall asleep */
 #define LIMIT_NS     (5 * NSEC_PER_SEC)
@@ -46,22 +47,32 @@ static void spin(void)
 	__builtin_ia32_pause();
 }
 
-/* The status entries since the last time; true when one says that a context is complete. */
-static bool read_csb(struct driver *d)
+/* The next status entry, when there is a new one. */
+static bool next_csb(struct driver *d, uint32_t *status)
 {
 	struct driver_engine *e = &d->engines[GPU_RCS];
 	const uint8_t *page = ram_at(d->ram, e->hwsp);
-	bool complete = false;
 
-	while (e->csb_read != __atomic_load_n((const uint32_t *)(page + 0x7c), __ATOMIC_ACQUIRE)) {
-		e->csb_read = (e->csb_read + 1) % CSB_ENTRIES;
-		complete |= *(const uint32_t *)(page + 0x40 + 8 * e->csb_read) & CSB_COMPLETE;
-	}
+	if (e->csb_read == __atomic_load_n((const uint32_t *)(page + 0x7c), __ATOMIC_ACQUIRE))
+		return false;
+	e->csb_read = (e->csb_read + 1) % CSB_ENTRIES;
+	*status = *(const uint32_t *)(page + 0x40 + 8 * e->csb_read);
+	return true;
+}
+
+/* True when one of the new entries says that a context is complete. */
+static bool read_csb(struct driver *d)
+{
+	bool complete = false;
+	uint32_t status;
+
+	while (next_csb(d, &status))
+		complete |= (status & CSB_COMPLETE) != 0;
 	return complete;
 }
 
-/* gen8_irq_handler() and the tasklet behind it: two reads, and the buffer in memory. */
-static bool handle_interrupt(struct driver *d)
+/* gen8_irq_handler(): two reads. */
+static void handle_interrupt(struct driver *d)
 {
 	uint32_t master, iir;
 
@@ -71,7 +82,6 @@ static bool handle_interrupt(struct driver *d)
 	if (master && iir)
 		driver_write(d, REG_GEN8_GT_IIR(0), iir);
 	driver_write(d, REG_GEN8_MASTER_IRQ, 0x80000000);
-	return read_csb(d);
 }
 
 /* Until there is a message that was not handled; how many there are then. */
@@ -108,9 +118,148 @@ static uint64_t one_job(struct driver *d, struct driver_context *ctx, uint32_t s
 		*handled = await_message(d, *handled);
 		if (!ns && driver_result(d, 0) == seqno)
 			ns = clock_now_ns() - start;
-		complete |= handle_interrupt(d);
+		handle_interrupt(d);
+		complete |= read_csb(d);
 	}
 	return ns;
+}
+
+/* ---- Streams: what i915's tasklet does with requests that nobody waits for ---- */
+
+#define BURST	     8u /* requests, of which the last is waited for */
+#define BURSTS	     500u
+#define EXECBUF_NS   (5 * NSEC_PER_USEC) /* between two requests: the system call */
+#define BATCH_AT     0x100000u
+#define BATCH_DWORDS 16384u
+#define IRQ_USER     BIT(0)
+
+struct stream {
+	struct driver *d;
+	struct driver_context ctx[2];
+	bool queued[2];	      /* its ring has more than was submitted */
+	unsigned int running; /* the context in the first port */
+	bool port[2];	      /* occupied; both: another submission waits for the first one's end */
+	bool pending;	      /* submitted, and not yet taken */
+	unsigned int handled;
+};
+
+static void note_event(struct stream *s, uint32_t status)
+{
+	if (status & CSB_COMPLETE) {
+		s->running ^= s->port[1];
+		s->port[0] = s->port[1];
+		s->port[1] = false;
+	} else {
+		s->pending = false;
+	}
+}
+
+/* What runs stays first, with a newer tail. */
+static void submit_queued(struct stream *s)
+{
+	unsigned int first = s->port[0] ? s->running : !s->queued[0];
+	bool both = s->queued[!first];
+
+	driver_submit(s->d, &s->ctx[first], both ? &s->ctx[!first] : NULL, 0);
+	s->queued[0] = s->queued[1] = false;
+	s->running = first;
+	s->pending = s->port[0] = true;
+	s->port[1] = both;
+}
+
+/* execlists_submission_tasklet() */
+static void tasklet(struct stream *s)
+{
+	uint32_t status;
+
+	while (next_csb(s->d, &status))
+		note_event(s, status);
+	if (!s->pending && !s->port[1] && (s->queued[0] || s->queued[1]))
+		submit_queued(s);
+}
+
+static void interrupts(struct stream *s)
+{
+	unsigned int messages = driver_messages(s->d);
+
+	if (messages == s->handled)
+		return;
+	s->handled = messages;
+	handle_interrupt(s->d);
+	tasklet(s);
+}
+
+/* A request: a batch of some 20 us, a store and an interrupt that is masked but for the last. */
+static void request(struct stream *s, unsigned int which, uint32_t seqno)
+{
+	const uint32_t dw[] = { MI_BBS_PPGTT, BATCH_AT, 0, MI_NOOP };
+	uint64_t end = clock_now_ns() + EXECBUF_NS;
+
+	driver_emit(s->d, &s->ctx[which], dw, ARRAY_SIZE(dw));
+	driver_emit_seqno(s->d, &s->ctx[which], which, seqno);
+	s->queued[which] = true;
+	tasklet(s);
+	while (clock_now_ns() < end)
+		interrupts(s);
+}
+
+static void user_interrupt(struct driver *d, bool on)
+{
+	driver_write(d, REG_RING_IMR(gpu_engine_base(GPU_RCS)), 0xfffff6f6 | (on ? 0 : IRQ_USER));
+}
+
+static void burst(struct stream *s, unsigned int contexts, uint32_t seqno)
+{
+	uint64_t limit = clock_now_ns() + LIMIT_NS;
+
+	user_interrupt(s->d, false);
+	for (uint32_t i = 1; i <= BURST; i++)
+		request(s, i % contexts, seqno + i);
+	user_interrupt(s->d, true);
+	while (s->pending || s->port[0] || s->queued[0] || s->queued[1]) {
+		interrupts(s);
+		if (clock_now_ns() > limit)
+			bench_die("a burst did not end");
+	}
+	if (driver_result(s->d, 0) != seqno + BURST)
+		bench_die("a burst ended without its last store");
+}
+
+static void make_batch(struct driver *d)
+{
+	gpa_t pages = ram_alloc(d->ram, BATCH_DWORDS * 4 / (uint32_t)PAGE_BYTES);
+
+	for (uint32_t at = 0; at < BATCH_DWORDS * 4; at += (uint32_t)PAGE_BYTES)
+		driver_ppgtt_map(d, BATCH_AT + at, gpa(pages.v + at));
+	ram_write32(d->ram, gpa(pages.v + BATCH_DWORDS * 4 - 4), MI_BBE);
+}
+
+/*
+ * Register reads for each request of bursts in that many contexts; the median burst, for in those
+ * in which one of the two threads had to wait for its CPU the engine ran dry.
+ */
+static double stream_reads(struct driver *d, unsigned int contexts)
+{
+	static uint32_t seqno;
+	struct stream s = { .d = d, .handled = driver_messages(d) };
+	struct bench_samples bursts;
+	struct vgpu_stats stats;
+	uint64_t reads;
+	double median;
+
+	bench_samples_init(&bursts, BURSTS);
+	for (unsigned int i = 0; i < contexts; i++)
+		driver_context_init(d, &s.ctx[i], GPU_RCS, 0x20 + 0x20 * contexts + i);
+	vgpu_stats(d->v, &stats);
+	for (unsigned int i = 0; i < BURSTS; i++, seqno += BURST) {
+		reads = stats.reg_reads;
+		burst(&s, contexts, seqno);
+		vgpu_stats(d->v, &stats);
+		bench_sample(&bursts, (stats.reg_reads - reads) * NSEC_PER_USEC);
+	}
+	median = bench_percentile_us(&bursts, 50);
+	bench_samples_fini(&bursts);
+	return median / BURST;
 }
 
 /* ---- What it stands beside
@@ -203,7 +352,7 @@ static void run_jobs(struct driver *d, struct driver_context *ctx, bool pauses,
 	static unsigned int handled;
 	static uint32_t seqno;
 
-	for (unsigned int i = 0; i < JOBS; i++) {
+	for (unsigned int i = 0; i < (pauses ? PAUSED_JOBS : JOBS); i++) {
 		if (pauses)
 			usleep(PAUSE_US);
 		bench_sample(samples, one_job(d, ctx, ++seqno, &handled));
@@ -241,6 +390,18 @@ static void report_traps(FILE *jsonl, const struct vgpu_stats *before,
 			    });
 }
 
+static void report_stream(FILE *jsonl, const char *name, double reads, double alone)
+{
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "reads",
+				    .value = reads,
+				    .p99 = reads,
+				    .baseline = { "an interrupt for each request", alone },
+				    .limit = { "one interrupt for a burst", 2.0 / BURST },
+			    });
+}
+
 int main(int argc, char **argv)
 {
 	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
@@ -248,12 +409,12 @@ int main(int argc, char **argv)
 	struct vgpu_stats before, after;
 	struct driver_context ctx;
 	static struct driver d;
-	double limit_us;
+	double limit_us, one_context, two_contexts;
 
 	if (argc > 1 && !jsonl)
 		bench_die("cannot open %s", argv[1]);
 	bench_samples_init(&awake, JOBS);
-	bench_samples_init(&asleep, JOBS);
+	bench_samples_init(&asleep, PAUSED_JOBS);
 	stay_on(1);
 	driver_open(&d, true);
 	stay_on(0);
@@ -263,6 +424,9 @@ int main(int argc, char **argv)
 	run_jobs(&d, &ctx, false, &awake);
 	run_jobs(&d, &ctx, true, &asleep);
 	vgpu_stats(d.v, &after);
+	make_batch(&d);
+	one_context = stream_reads(&d, 1);
+	two_contexts = stream_reads(&d, 2);
 	driver_close(&d);
 	limit_us = turn_us();
 	bench_table_head();
@@ -271,6 +435,8 @@ int main(int argc, char **argv)
 	report_latency(jsonl, "submit.latency.asleep", &asleep,
 		       "an empty step of a lane that sleeps", kick_us(true), limit_us);
 	report_traps(jsonl, &before, &after);
+	report_stream(jsonl, "submit.waiting_traps.stream", one_context, 2);
+	report_stream(jsonl, "submit.waiting_traps.ports", two_contexts, 2);
 	bench_samples_fini(&awake);
 	bench_samples_fini(&asleep);
 	if (jsonl)

@@ -97,6 +97,9 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 {
 	struct vgpu_engine *e = to_engine(client);
 
+	/* Masked, as i915 has it while nobody sleeps, it is lost and hurries nothing. */
+	if (!vgpu_irq_engine_wanted(e->vgpu, engine, bits))
+		return;
 	if (bits == GPU_INTERRUPT_USER)
 		hold(e, bits, clock_now_ns() + HOLD_USER_NS);
 	else

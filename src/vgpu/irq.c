@@ -100,13 +100,22 @@ void vgpu_irq_assert(struct vgpu *v, uint32_t block, uint32_t bits)
 	evaluate(v);
 }
 
+/* The engine's own mask has the layout of its GT block: BCS uses the upper half. */
+static uint32_t through_engine(struct vgpu *v, enum gpu_engine engine, uint32_t bits)
+{
+	return (bits << engine_irq[engine].shift) &
+	       ~vgpu_vreg(v, REG_RING_IMR(gpu_engine_base(engine)));
+}
+
 void vgpu_irq_assert_engine(struct vgpu *v, enum gpu_engine engine, uint32_t bits)
 {
-	uint32_t shifted = bits << engine_irq[engine].shift;
+	vgpu_irq_assert(v, engine_irq[engine].block, through_engine(v, engine, bits));
+}
 
-	/* The engine's own mask has the layout of its GT block: BCS uses the upper half. */
-	shifted &= ~vgpu_vreg(v, REG_RING_IMR(gpu_engine_base(engine)));
-	vgpu_irq_assert(v, engine_irq[engine].block, shifted);
+bool vgpu_irq_engine_wanted(struct vgpu *v, enum gpu_engine engine, uint32_t bits)
+{
+	return (through_engine(v, engine, bits) &
+		~vgpu_vreg(v, engine_irq[engine].block + BLOCK_IMR)) != 0;
 }
 
 bool vgpu_irq_wanted(struct vgpu *v, uint32_t block, uint32_t bits)

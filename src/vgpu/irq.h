@@ -24,6 +24,9 @@ void vgpu_irq_assert(struct vgpu *v, uint32_t block, uint32_t bits);
 /* Events of an engine (enum gpu_interrupt), through its own IMR into its half of a GT block. */
 void vgpu_irq_assert_engine(struct vgpu *v, enum gpu_engine engine, uint32_t bits);
 
+/* True when such an event would reach the IIR.  Any thread, without the lock. */
+bool vgpu_irq_engine_wanted(struct vgpu *v, enum gpu_engine engine, uint32_t bits);
+
 /*
  * Errors of an engine's command parser (i915: I915_ERROR_*): a state in ESR until the engine is
  * reset, latched into EIR where EMR allows, which is an interrupt of its own.
