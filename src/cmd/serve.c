@@ -98,6 +98,7 @@ static int start_vgpu(struct serve *serve)
 		.type = o->type,
 		.gpu = o->gpu,
 		.render_only = o->render_only,
+		.watchdog_ns = o->watchdog_s * NSEC_PER_SEC,
 		.lease = serve->lease,
 	};
 	int err;

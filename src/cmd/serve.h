@@ -31,6 +31,7 @@ struct serve_options {
 	const char *arbiter;  /* its socket, or "none"; NULL: the one that runs, if one does */
 	uint32_t weight;      /* 0: the type's */
 	uint32_t cap_percent; /* 0: none */
+	uint64_t watchdog_s;  /* 0: none */
 };
 
 /* CMD_GO_ON, or the status to end with: help was printed, or an error told. */

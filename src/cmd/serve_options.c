@@ -12,6 +12,8 @@
 #include "cmd/cmd.h"
 #include "cmd/serve.h"
 
+#define WATCHDOG_MAX_S 86400u
+
 static const char usage[] =
 	"Usage: mediant serve --socket PATH [OPTION]…\n"
 	"       mediant serve --fd N [OPTION]…\n"
@@ -32,6 +34,8 @@ static const char usage[] =
 	"                         that runs, if one does; see `mediant arbiter`)\n"
 	"      --weight N         share of the GPU against others', 1 to 1000 (default: the type's)\n"
 	"      --cap PCT          never more than so many percent of a lane's time\n"
+	"      --watchdog SECONDS  halt an engine whose batch has run for so long, as a hang (default:\n"
+	"                         never: that is for the guest to decide)\n"
 	"      --log LEVEL        error, warn, info (default) or debug\n"
 	"      --trace PATTERNS   print trace points, such as 'vgpu_*,gpu_fault'\n"
 	"      --no-sandbox       keep all system calls and privileges\n"
@@ -47,6 +51,7 @@ enum {
 	OPT_ARBITER,
 	OPT_WEIGHT,
 	OPT_CAP,
+	OPT_WATCHDOG,
 	OPT_LOG,
 	OPT_TRACE,
 	OPT_NO_SANDBOX,
@@ -67,6 +72,7 @@ static const struct option long_options[] = {
 	{ "arbiter", required_argument, NULL, OPT_ARBITER },
 	{ "weight", required_argument, NULL, OPT_WEIGHT },
 	{ "cap", required_argument, NULL, OPT_CAP },
+	{ "watchdog", required_argument, NULL, OPT_WATCHDOG },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
@@ -156,6 +162,13 @@ static int set_cap(struct serve_options *o, const char *text)
 	return CMD_GO_ON;
 }
 
+static int set_watchdog(struct serve_options *o, const char *text)
+{
+	if (option_number(text, 1, WATCHDOG_MAX_S, &o->watchdog_s))
+		return bad("--watchdog", text, "a number of seconds from 1 to 86400 is wanted");
+	return CMD_GO_ON;
+}
+
 static int set_trace(const char *patterns)
 {
 	if (trace_print(patterns))
@@ -223,6 +236,8 @@ static int take_option(struct serve_options *o, int option, const char *value)
 		return set_weight(o, value);
 	case OPT_CAP:
 		return set_cap(o, value);
+	case OPT_WATCHDOG:
+		return set_watchdog(o, value);
 	case OPT_LOG:
 		return set_log(value);
 	case OPT_TRACE:
@@ -244,9 +259,9 @@ static int check_whole(const struct serve_options *o)
 	if (o->device_file && (o->type || o->port_count || o->vnc_count || o->render_only))
 		return cmd_usage_error("serve", "--device serves no vGPU: --type, --display, "
 						"--vnc and --render-only do not go with it");
-	if (o->device_file && (o->arbiter || o->weight || o->cap_percent))
-		return cmd_usage_error("serve", "--device uses no GPU: --arbiter, --weight and "
-						"--cap do not go with it");
+	if (o->device_file && (o->arbiter || o->weight || o->cap_percent || o->watchdog_s))
+		return cmd_usage_error("serve", "--device uses no GPU: --arbiter, --weight, --cap "
+						"and --watchdog do not go with it");
 	return CMD_GO_ON;
 }
 

@@ -22,6 +22,7 @@ struct vgpu_device_config {
 	const struct vgpu_type *type;
 	enum vgpu_device_gpu gpu;
 	bool render_only;
+	uint64_t watchdog_ns;	   /* as vgpu_config has it */
 	struct sched_lease *lease; /* what its lane asks for its turn, borrowed; NULL: nobody */
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
 	/* The guest of a VMM in this process (borrowed); NULL: the VMM is at the end of a

@@ -211,6 +211,7 @@ static int create_vgpu(struct vgpu_device *device, const struct vgpu_device_conf
 		.name = config->name,
 		.type = config->type,
 		.render_only = config->render_only,
+		.watchdog_ns = config->watchdog_ns,
 		.guest = vfio_device_guest(device->vfio),
 		.gpu = device->gpu,
 		.lane = device->lane,

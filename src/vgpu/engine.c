@@ -205,7 +205,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 	v->last_fault.kind = kind;
 	switch (kind) {
 	case GPU_FAULT_ENDLESS:
-		break; /* hardware would run on: the driver's heartbeat ends it */
+		break; /* hardware would run on: the driver's heartbeat finds out */
 	case GPU_FAULT_SHARE:
 	case GPU_FAULT_ADDRESS:
 	case GPU_FAULT_CONTEXT:
@@ -263,6 +263,7 @@ static void complete(struct vgpu_engine *e)
 {
 	uint64_t ended = e->port.desc[0];
 
+	vgpu_watchdog_done(&e->watchdog, ended);
 	unload(e);
 	vgpu_count(&e->vgpu->counters.contexts_completed[e->id]);
 	e->port.desc[0] = e->port.desc[1];
@@ -323,6 +324,26 @@ static enum gpu_run run_loaded(struct vgpu_engine *e, uint64_t deadline_ns)
 	return ran;
 }
 
+/* The slice that began at @start_ns ended in the middle of something. */
+static void watch(struct vgpu_engine *e, uint64_t start_ns)
+{
+	struct gpu_fault fault = {
+		.kind = GPU_FAULT_ENDLESS,
+		.engine = e->id,
+		.context_id = CTX_DESC_ID(e->port.desc[0]),
+		.ppgtt = true,
+	};
+	struct gpu_cs_state at;
+
+	gpu_of(e)->ops->where(gpu_of(e), e->id, &at, &fault.header);
+	if (!vgpu_watchdog_ran(&e->watchdog, e->port.desc[0], at.head, clock_now_ns() - start_ns,
+			       e->vgpu->config.watchdog_ns))
+		return;
+	fault.command_at = at.bb_valid[0] ? at.bb_head[at.bb_valid[1]] : at.head;
+	vgpu_engine_fault(e, &fault);
+	e->hung = true;
+}
+
 static bool may_work(struct vgpu_engine *e)
 {
 	return !e->hung && !atomic_load_explicit(&e->stopped, memory_order_acquire);
@@ -331,6 +352,7 @@ static bool may_work(struct vgpu_engine *e)
 /* One turn of the state machine; true when there is another one to do in this slice. */
 static bool turn(struct vgpu_engine *e, uint64_t deadline_ns, enum sched_step *step)
 {
+	uint64_t start_ns;
 	enum gpu_run ran;
 
 	accept(e);
@@ -344,6 +366,7 @@ static bool turn(struct vgpu_engine *e, uint64_t deadline_ns, enum sched_step *s
 		*step = SCHED_STEP_IDLE;
 		return false;
 	}
+	start_ns = clock_now_ns();
 	ran = run_loaded(e, deadline_ns);
 	switch (ran) {
 	case GPU_RUN_DONE:
@@ -358,6 +381,8 @@ static bool turn(struct vgpu_engine *e, uint64_t deadline_ns, enum sched_step *s
 		return may_switch(e) && client_yield(&e->client) &&
 		       !guest_wanted(vgpu_guest(e->vgpu));
 	case GPU_RUN_BUDGET:
+		watch(e, start_ns);
+		break;
 	case GPU_RUN_STOPPED:
 		break;
 	}
@@ -394,6 +419,7 @@ static void reset_halted(struct vgpu_engine *e)
 		gpu->ops->end(gpu, e->id);
 	e->loaded = false;
 	e->hung = false;
+	e->watchdog = (struct vgpu_watchdog){ 0 };
 	gpu->ops->reset(gpu, e->id);
 	vgpu_mmio_reset(v, e->base, e->base + (uint32_t)PAGE_BYTES);
 	vgpu_execlist_reset(e);

@@ -14,6 +14,7 @@
 #include "sched/sched.h"
 #include "shadow/shadow.h"
 #include "vgpu/context.h"
+#include "vgpu/watchdog.h"
 
 struct vgpu;
 
@@ -43,6 +44,7 @@ struct vgpu_engine {
 	uint64_t irq_until_ns; /* when they have to be */
 	uint32_t tail;	       /* of the ring, as of the last lite restore */
 	bool hung;	       /* met a fault: nothing more until a reset */
+	struct vgpu_watchdog watchdog;
 	struct vgpu_context context;
 	struct gpu_workload workload;
 	struct shadow_ggtt ggtt;

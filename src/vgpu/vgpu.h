@@ -57,6 +57,7 @@ struct vgpu_config {
 	const char *name;
 	const struct vgpu_type *type;
 	bool render_only;
+	uint64_t watchdog_ns; /* of the lane for a context in one batch; 0: any */
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
 	struct guest *guest;
 	struct gpu *gpu;	 /* borrowed */

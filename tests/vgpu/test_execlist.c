@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "vgpu/engine.h"
+#include "base/clock.h"
+#include "vgpu/device.h"
 #include "vgpu_regs_gen.h"
 
 #define IDLE_TO_ACTIVE CSB_IDLE_ACTIVE
@@ -571,6 +572,47 @@ static void a_bad_address_shows_in_the_fault_register(void **state)
 	recovers(d);
 }
 
+/* The operator's: what has had too much of the lane halts as on a fault, until the reset. */
+static void the_watchdog_halts_an_endless_batch(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t batch = make_endless(d);
+	struct gpu_fault fault;
+
+	d->v->config.watchdog_ns = 20 * NSEC_PER_MSEC;
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	emit_batch(d, &ctx);
+	driver_submit(d, &ctx, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	fault = wait_fault(d, GPU_FAULT_ENDLESS);
+	assert_int_equal(fault.context_id, 0x20);
+	assert_in_range(fault.command_at, LOOP_GMA, LOOP_GMA + 16);
+	ram_write32(d->ram, batch, MI_BBE);
+	assert_true(driver_quiet(d, GPU_RCS));
+	recovers(d);
+	wait_fault(d, GPU_FAULT_ENDLESS);
+}
+
+static void the_watchdog_knows_who_gets_on(void **state)
+{
+	struct vgpu_watchdog watchdog = { 0 };
+	const uint64_t desc = 0x2000000119, limit = 100;
+
+	assert_false(vgpu_watchdog_ran(&watchdog, desc, 0, 1000, 0));
+	/* With others, which get on, in between. */
+	for (uint32_t i = 1; i <= 100; i++) {
+		assert_false(vgpu_watchdog_ran(&watchdog, desc, 8, 1, limit));
+		for (uint64_t other = 1; other < VGPU_WATCHED; other++)
+			assert_false(vgpu_watchdog_ran(&watchdog, desc + (other << 32), i * 8, 90,
+						       limit));
+	}
+	assert_true(vgpu_watchdog_ran(&watchdog, desc, 8, 1, limit));
+	assert_false(vgpu_watchdog_ran(&watchdog, desc, 16, 100, limit));
+	vgpu_watchdog_done(&watchdog, desc);
+	assert_false(vgpu_watchdog_ran(&watchdog, desc, 16, 100, limit));
+}
+
 static void submit_bad(struct driver *d, struct driver_context *ctx, enum gpu_fault_kind kind)
 {
 	driver_submit(d, ctx, NULL, 0);
@@ -771,6 +813,8 @@ int main(void)
 		with_driver(function_level_reset),
 		with_driver(an_unknown_command_raises_the_error_interrupt),
 		with_driver(a_bad_address_shows_in_the_fault_register),
+		with_driver(the_watchdog_halts_an_endless_batch),
+		cmocka_unit_test(the_watchdog_knows_who_gets_on),
 		with_driver(an_image_nowhere),
 		with_driver(an_image_that_is_no_program),
 		with_driver(an_image_whose_block_leaves_the_page),
