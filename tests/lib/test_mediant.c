@@ -391,10 +391,10 @@ struct cpu {
 	pthread_t thread;
 	struct mediant_vm *vm;
 	unsigned int number;
-	uint64_t served, lost;
+	uint64_t lost;
 };
 
-static _Atomic bool ending;
+static _Atomic bool ending, some_served;
 
 /* Its own fence register: a store that was served must be what the next load gives. */
 static void *cpu_thread(void *opaque)
@@ -412,7 +412,7 @@ static void *cpu_thread(void *opaque)
 		if (mediant_vcpu_access(vcpu, base + at, &value, 4, true))
 			last = value;
 		if (mediant_vcpu_access(vcpu, base + at, &value, 4, false)) {
-			cpu->served++;
+			atomic_store_explicit(&some_served, true, memory_order_relaxed);
 			cpu->lost += value != last;
 		}
 		mediant_vcpu_access(vcpu, BAR2_AT + 0x1000 * cpu->number, &value, 4, count & 1);
@@ -434,15 +434,16 @@ static void vcpus_hammer_while_things_change(void **state)
 	struct fixture *f = *state;
 	const char *seconds = getenv("MEDIANT_HAMMER_SECONDS");
 	uint64_t until = now_ms() + (seconds ? strtoull(seconds, NULL, 10) * 1000 : 300);
-	uint64_t served = 0;
 	struct cpu cpus[4];
 
 	atomic_store(&ending, false);
+	atomic_store(&some_served, false);
 	for (unsigned int i = 0; i < 4; i++) {
 		cpus[i] = (struct cpu){ .vm = f->vm, .number = i };
 		pthread_create(&cpus[i].thread, NULL, cpu_thread, &cpus[i]);
 	}
-	for (unsigned int i = 0; now_ms() < until; i++) {
+	/* On a busy machine it may take longer until one comes in while decoding is on. */
+	for (unsigned int i = 0; now_ms() < until || !atomic_load(&some_served); i++) {
 		struct timespec nap = { .tv_nsec = 200000 };
 
 		place(f, i & 1 ? BAR0_AT : BAR2_AT << 8, BAR2_AT);
@@ -458,9 +459,7 @@ static void vcpus_hammer_while_things_change(void **state)
 	for (unsigned int i = 0; i < 4; i++) {
 		pthread_join(cpus[i].thread, NULL);
 		assert_int_equal(cpus[i].lost, 0);
-		served += cpus[i].served;
 	}
-	assert_true(served > 0);
 }
 
 #define with_device(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
