@@ -220,6 +220,76 @@ static void stat_counts_what_a_client_does(void **state)
 	program_end(pid);
 }
 
+static void put(int memory, uint32_t at, uint32_t value)
+{
+	assert_int_equal(pwrite(memory, &value, sizeof(value), at), sizeof(value));
+}
+
+/* Page n of the GGTT is page n of @memory: 1 and 2 a context's image, 3 its ring, 4 a status page.
+ */
+static void submit(int fd, int memory, uint32_t context_id, const uint32_t *ring, uint32_t dwords)
+{
+	static const uint16_t registers[] = { 0x2244, 0x2034, 0x2030, 0x2038, 0x203c };
+	const uint32_t values[] = { 0x00090009, 0, dwords * 4, 0x3000, 1 };
+
+	for (uint32_t page = 1; page < 5; page++) {
+		region_write(fd, 0, 0x800000 + 8 * page, page << 12 | 1);
+		region_write(fd, 0, 0x800004 + 8 * page, 0);
+	}
+	put(memory, 0x2004, 0x11001000 | (2 * ARRAY_SIZE(registers) - 1));
+	for (uint32_t i = 0; i < ARRAY_SIZE(registers); i++) {
+		put(memory, 0x2008 + 8 * i, registers[i]);
+		put(memory, 0x200c + 8 * i, values[i]);
+	}
+	for (uint32_t i = 0; i < dwords; i++)
+		put(memory, 0x3000 + 4 * i, ring[i]);
+	region_write(fd, 0, 0x2080, 0x4000);
+	region_write(fd, 0, 0x229c, 0x80008000); /* execlists, please */
+	region_write(fd, 0, 0x209c, 0x01000000);
+	region_write(fd, 0, 0x2230, 0);
+	region_write(fd, 0, 0x2230, 0);
+	region_write(fd, 0, 0x2230, context_id);
+	region_write(fd, 0, 0x2230, 0x1000 | 0x19);
+}
+
+static void expect_text(json_t *tree, const char *key, const char *text)
+{
+	assert_string_equal(json_string_value(json_object_get(tree, key)), text);
+}
+
+/* Which engine, context, command and address it was. */
+static void the_last_fault_is_told_in_full(void **state)
+{
+	static const uint32_t ring[] = { 0, 0, 0x10400002, 0xf0000000, 0, 1 };
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log error");
+	int fd = dial("vfio"), memory = memfd_create("guest", MFD_CLOEXEC);
+	json_t *tree = NULL, *fault;
+
+	say_version(fd);
+	assert_int_equal(ftruncate(memory, 0x10000), 0);
+	dma_map(fd, memory, 0, 0x10000);
+	submit(fd, memory, 0x20, ring, ARRAY_SIZE(ring));
+	for (int i = 0; i < 500 && (!tree || !member(tree, "faults", "share")); i++) {
+		json_decref(tree);
+		tree = program_json("stat one --json");
+	}
+	assert_int_equal(member(tree, "faults", "share"), 1);
+	fault = json_object_get(tree, "last_fault");
+	expect_text(fault, "kind", "share");
+	expect_text(fault, "engine", "rcs0");
+	assert_int_equal(json_integer_value(json_object_get(fault, "context_id")), 0x20);
+	expect_text(fault, "command", "MI_STORE_DATA_IMM");
+	expect_text(fault, "space", "ggtt");
+	assert_true(json_is_true(json_object_get(fault, "write")));
+	expect_text(fault, "command_at", "0x3008");
+	expect_text(fault, "address", "0xf0000000");
+	expect_text(fault, "header", "0x10400002");
+	json_decref(tree);
+	close(memory);
+	close(fd);
+	program_end(pid);
+}
+
 static void names_are_taken_once(void **state)
 {
 	pid_t pid = program_serve("serve --socket %/a --name one --log warn");
@@ -484,6 +554,7 @@ int main(int argc, char **argv)
 		in_folder(it_starts_and_ends),
 		in_folder(a_client_finds_the_vgpu),
 		in_folder(stat_counts_what_a_client_does),
+		in_folder(the_last_fault_is_told_in_full),
 		in_folder(names_are_taken_once),
 		in_folder(running_vgpus_are_listed),
 		in_folder(a_dead_servers_socket_is_replaced),
