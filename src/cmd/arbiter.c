@@ -5,6 +5,7 @@
  * descriptors, only pages of its own making.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/sandbox.h"
+#include "cmd/socket_file.h"
 
 static const char usage[] =
 	"Usage: mediant arbiter [OPTION]…\n"
@@ -52,7 +54,9 @@ struct arbiter_process {
 	struct loop loop;
 	struct loop_source signals;
 	struct runtime_dir runtime;
-	char path[PATH_MAX]; /* "": nothing listens */
+	char path[PATH_MAX];
+	struct socket_file socket_file;
+	struct sandbox sandbox;
 	struct arbiter_server *server;
 };
 
@@ -193,7 +197,30 @@ static int start_server(struct arbiter_process *p)
 	if (fd < 0)
 		return fd;
 	strcpy(p->path, path);
-	return arbiter_server_create(&p->loop, fd, &p->config, &p->server);
+	err = socket_file_note(&p->socket_file, path);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return arbiter_server_create(&p->loop, fd, p->sandbox.look_in, &p->config, &p->server);
+}
+
+static int enter_sandbox(struct arbiter_process *p)
+{
+	int err;
+
+	runtime_dir_close(&p->runtime);
+	p->sandbox.role = SANDBOX_ARBITER;
+	p->sandbox.remove_in[0] = p->socket_file.folder_fd;
+	p->sandbox.remove_in[1] = -1;
+	err = sandbox_enter(&p->sandbox);
+	if (!err)
+		err = sandbox_limit_syscalls(&p->sandbox);
+	if (err)
+		log_error("cannot drop privileges: %s", strerror(-err));
+	else
+		sandbox_tell(&p->sandbox);
+	return err;
 }
 
 static int start(struct arbiter_process *p)
@@ -207,24 +234,20 @@ static int start(struct arbiter_process *p)
 	err = start_signals(p);
 	if (!err)
 		err = start_server(p);
-	if (!err) {
-		err = sandbox_drop_privileges();
-		if (err)
-			log_error("cannot drop privileges: %s", strerror(-err));
-	}
-	return err;
+	return err ? err : enter_sandbox(p);
 }
 
 static void end(struct arbiter_process *p)
 {
-	if (p->path[0])
-		unlink(p->path);
+	socket_file_remove(&p->socket_file);
 	arbiter_server_destroy(p->server);
 	if (p->signals.fd >= 0) {
 		loop_remove(&p->loop, &p->signals);
 		close(p->signals.fd);
 	}
 	runtime_dir_close(&p->runtime);
+	if (p->sandbox.look_in >= 0)
+		close(p->sandbox.look_in);
 	if (p->loop.epoll_fd >= 0)
 		loop_fini(&p->loop);
 }
@@ -235,6 +258,7 @@ int cmd_arbiter(int argc, char **argv)
 		.loop.epoll_fd = -1,
 		.signals.fd = -1,
 		.runtime.fd = -1,
+		.socket_file.folder_fd = -1,
 	};
 	int status = parse(&p, argc, argv), err;
 
@@ -242,6 +266,8 @@ int cmd_arbiter(int argc, char **argv)
 		return status;
 	log_set_name("arbiter");
 	sandbox_close_fds(-1);
+	/* Where it finds the threads of who does not yield; without it, it cannot put them back. */
+	p.sandbox.look_in = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	err = start(&p);
 	if (!err) {
 		printf("mediant: the arbiter is ready on %s: %u lanes, policy %s\n", p.path,

@@ -53,6 +53,8 @@ struct arbiter_server {
 	uint64_t timer_ns; /* as it is set */
 	struct sched_arbiter *arbiter;
 	unsigned int lanes;
+	int proc_fd;
+	uid_t uid;
 	struct client *clients;
 	unsigned int client_count;
 };
@@ -115,6 +117,21 @@ static void bell_rung(struct loop_source *source, uint32_t events)
 	run(c->server);
 }
 
+/* The list of a process's threads; NULL when it cannot be had. */
+static DIR *open_tasks(const struct arbiter_server *server, pid_t pid)
+{
+	char path[32];
+	DIR *tasks;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	fd = openat(server->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tasks = fd >= 0 ? fdopendir(fd) : NULL;
+	if (fd >= 0 && !tasks)
+		close(fd);
+	return tasks;
+}
+
 /*
  * The core's own measures end at not giving it a lane.  Its threads still use a CPU that others
  * were given, so from now on they get what those leave.  The kernel lets nobody without privilege
@@ -126,7 +143,6 @@ static void outlaw(void *opaque, struct sched_seat *seat)
 	struct sched_param param = { 0 };
 	struct dirent *entry;
 	struct client *c;
-	char path[64];
 	DIR *tasks;
 
 	for (c = server->clients; c && c->seat != seat; c = c->next)
@@ -136,8 +152,7 @@ static void outlaw(void *opaque, struct sched_seat *seat)
 	log_warn("%s (process %d) does not give its lane back: from now on it gets what others "
 		 "leave; start it anew to end that",
 		 c->name, (int)c->pid);
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)c->pid);
-	tasks = opendir(path);
+	tasks = open_tasks(server, c->pid);
 	while (tasks && (entry = readdir(tasks)))
 		if (atoi(entry->d_name) > 0)
 			sched_setscheduler(atoi(entry->d_name), SCHED_IDLE, &param);
@@ -319,14 +334,14 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 }
 
 /* The kernel's word for who is at the other end; -EPERM for another user. */
-static int identify(int fd, pid_t *pid)
+static int identify(const struct arbiter_server *server, int fd, pid_t *pid)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return -errno;
-	if (peer.uid != geteuid())
+	if (peer.uid != server->uid)
 		return -EPERM;
 	*pid = peer.pid;
 	return 0;
@@ -337,7 +352,7 @@ static int add_client(struct arbiter_server *server, int fd)
 	struct client *c = calloc(1, sizeof(*c));
 	int err;
 
-	if (!c || identify(fd, &c->pid)) {
+	if (!c || identify(server, fd, &c->pid)) {
 		close(fd);
 		free(c);
 		return -EPERM;
@@ -372,7 +387,7 @@ static void somebody_connects(struct loop_source *source, uint32_t events)
 /* ---- Life -------------------------------------------------------------------------------------
  */
 
-int arbiter_server_create(struct loop *loop, int listen_fd,
+int arbiter_server_create(struct loop *loop, int listen_fd, int proc_fd,
 			  const struct sched_arbiter_config *config, struct arbiter_server **out)
 {
 	struct arbiter_server *server = calloc(1, sizeof(*server));
@@ -387,6 +402,8 @@ int arbiter_server_create(struct loop *loop, int listen_fd,
 	own.opaque = server;
 	server->loop = loop;
 	server->lanes = config->lanes;
+	server->proc_fd = proc_fd;
+	server->uid = geteuid();
 	server->listener = (struct loop_source){
 		.fd = listen_fd,
 		.events = EPOLLIN,

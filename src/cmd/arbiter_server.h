@@ -15,8 +15,11 @@
 
 struct arbiter_server;
 
-/* @listen_fd is the server's from now on, also on failure; outlaw and opaque are set by it. */
-int arbiter_server_create(struct loop *loop, int listen_fd,
+/*
+ * @listen_fd is the server's from now on, also on failure; @proc_fd, the folder /proc or -1, is
+ * borrowed; outlaw and opaque are set by it.
+ */
+int arbiter_server_create(struct loop *loop, int listen_fd, int proc_fd,
 			  const struct sched_arbiter_config *config,
 			  struct arbiter_server **server);
 void arbiter_server_destroy(struct arbiter_server *server);

@@ -22,7 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
-#include "cmd/sandbox.h"
+#include "guest/guest.h"
 
 /* ---- Signals ------------------------------------------------------------------------------- */
 
@@ -82,9 +82,47 @@ static int start_control(struct serve *serve)
 		log_error("cannot make the control socket %s: %s", path, strerror(-fd));
 		return fd;
 	}
-	strcpy(serve->control_path, path);
+	err = socket_file_note(&serve->control_file, path);
+	if (err) {
+		close(fd);
+		return err;
+	}
 	return control_server_create(&serve->loop, fd, serve_methods, serve_method_count, serve,
 				     &serve->control);
+}
+
+/* ---- Sockets of others, made while they still can be ------------------------------------------
+ */
+
+static int listen_for_viewers(struct serve *serve)
+{
+	for (unsigned int i = 0; i < serve->options.vnc_count; i++) {
+		const char *address = serve->options.vnc[i];
+		struct display_vnc_config *config = &serve->vnc_config[i];
+
+		config->listen_fd = display_listen(address, &config->port);
+		if (config->listen_fd < 0) {
+			log_error("cannot serve VNC on %s: %s; choose another --vnc ADDRESS:PORT",
+				  address, strerror(-config->listen_fd));
+			return config->listen_fd;
+		}
+	}
+	return 0;
+}
+
+static int start_listening(struct serve *serve)
+{
+	const char *path = serve->options.socket_path;
+
+	if (path) {
+		serve->listen_fd = vfu_listen(path);
+		if (serve->listen_fd < 0)
+			return serve->listen_fd;
+		int err = socket_file_note(&serve->socket_file, path);
+		if (err)
+			return err;
+	}
+	return listen_for_viewers(serve);
 }
 
 /* ---- The device and its server ------------------------------------------------------------- */
@@ -103,6 +141,8 @@ static int start_vgpu(struct serve *serve)
 	};
 	int err;
 
+	if (o->device_file)
+		return 0;
 	memcpy(config.ports, o->ports, sizeof(config.ports));
 	memcpy(serve->ports, o->ports, sizeof(serve->ports));
 	err = vgpu_device_create(&config, &serve->vgpu);
@@ -113,10 +153,10 @@ static int start_vgpu(struct serve *serve)
 	return err;
 }
 
-static int start_device(struct serve *serve)
+static int start_plain(struct serve *serve)
 {
 	if (!serve->options.device_file)
-		return start_vgpu(serve);
+		return 0;
 	return vfio_plain_create(serve->options.device_file, &serve->device);
 }
 
@@ -133,38 +173,38 @@ static int start_server(struct serve *serve)
 	struct vfu_server_config config = {
 		.loop = &serve->loop,
 		.device = serve->device,
-		.socket_path = serve->options.socket_path,
-		.fd = serve->options.fd,
+		.fd = serve->options.socket_path ? serve->listen_fd : serve->options.fd,
 		.client_changed = client_changed,
 		.opaque = serve,
 	};
-	int listening = 0;
+	int listening = 0, err;
 	socklen_t len = sizeof(listening);
 
-	if (config.fd >= 0) {
-		if (getsockopt(config.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
-			log_error("--fd %d is no socket: %m", config.fd);
-			return -errno;
-		}
-		serve->fd_connected = !listening;
+	if (getsockopt(config.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
+		log_error("--fd %d is no socket: %m", config.fd);
+		return -errno;
 	}
-	return vfu_server_create(&config, &serve->server);
+	serve->fd_connected = !listening;
+	err = vfu_server_create(&config, &serve->server);
+	if (!err)
+		serve->listen_fd = -1;
+	return err;
 }
 
 static int start_vnc(struct serve *serve)
 {
 	for (unsigned int i = 0; i < serve->options.vnc_count; i++) {
-		struct display_vnc_config config = {
-			.source = vgpu_display_source(vgpu_device_vgpu(serve->vgpu)),
-			.head = i,
-			.address = serve->options.vnc[i],
-			.title = serve->options.name,
-		};
-		int err = display_vnc_create(&config, &serve->vnc[i]);
+		struct display_vnc_config *config = &serve->vnc_config[i];
+		int err;
 
+		config->source = vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
+		config->head = i;
+		config->title = serve->options.name;
+		err = display_vnc_create(config, &serve->vnc[i]);
+		config->listen_fd = -1;
 		if (err) {
-			log_error("cannot serve VNC on %s: %s; choose another --vnc ADDRESS:PORT",
-				  config.address, strerror(-err));
+			log_error("cannot serve VNC on %s: %s", serve->options.vnc[i],
+				  strerror(-err));
 			return err;
 		}
 	}
@@ -173,38 +213,48 @@ static int start_vnc(struct serve *serve)
 
 /* ---- From start to end --------------------------------------------------------------------- */
 
-static int limit_syscalls(struct serve *serve)
+/* The last that opens files at its first use. */
+static void open_what_opens_late(void)
 {
-	int err = 0;
+	json_object_seed(0);
+	guest_sigbus_prepare();
+}
 
-	if (serve->options.sandbox) {
-		json_object_seed(0); /* from a file, which it could not open at first use */
-		err = sandbox_limit_syscalls();
-	}
-	if (err == -ENOTSUP) {
-		log_debug("no system call filter in a sanitizer build");
+static int enter_sandbox(struct serve *serve)
+{
+	struct sandbox *sandbox = &serve->sandbox;
+	int err;
+
+	runtime_dir_close(&serve->runtime);
+	if (!serve->options.sandbox)
 		return 0;
-	}
+	open_what_opens_late();
+	sandbox->remove_in[0] = serve->control_file.folder_fd;
+	sandbox->remove_in[1] = serve->socket_file.folder_fd;
+	/* A plain device's thread is there already. */
+	err = serve->device ? sandbox_drop_privileges(sandbox) : sandbox_enter(sandbox);
 	if (err)
-		log_error("cannot set up the sandbox: %s; --no-sandbox goes without",
-			  strerror(-err));
+		log_error("cannot drop privileges: %s; --no-sandbox keeps them", strerror(-err));
 	return err;
 }
 
-static int drop_privileges(struct serve *serve)
+static int limit_syscalls(struct serve *serve)
 {
-	int err = serve->options.sandbox ? sandbox_drop_privileges() : 0;
+	int err = serve->options.sandbox ? sandbox_limit_syscalls(&serve->sandbox) : 0;
 
 	if (err)
-		log_error("cannot drop privileges: %s; --no-sandbox keeps them", strerror(-err));
+		log_error("cannot limit system calls: %s; --no-sandbox goes without",
+			  strerror(-err));
+	else
+		sandbox_tell(&serve->sandbox);
 	return err;
 }
 
 static int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = {
-		start_signals, start_control, serve_share_start, drop_privileges,
-		start_device,  start_server,  start_vnc,	 limit_syscalls,
+		start_signals, start_control, serve_share_start, start_listening, start_plain,
+		enter_sandbox, start_vgpu,    start_server,	 start_vnc,	  limit_syscalls,
 	};
 	int err = loop_init(&serve->loop);
 
@@ -228,15 +278,19 @@ static void end_device(struct serve *serve)
 /* The name first, so that nobody finds it, and the device last, after all who use it. */
 static void serve_end(struct serve *serve)
 {
-	if (serve->control_path[0])
-		unlink(serve->control_path);
+	socket_file_remove(&serve->control_file);
+	socket_file_remove(&serve->socket_file);
 	control_server_destroy(serve->control);
 	/* Before VNC, whose thread may wait for messages that nobody brings any more. */
 	if (serve->server)
 		vfu_server_destroy(serve->server);
 	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
-		if (serve->vnc[i])
-			display_vnc_destroy(serve->vnc[i]);
+		display_vnc_destroy(serve->vnc[i]);
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
+		if (serve->vnc_config[i].listen_fd >= 0)
+			close(serve->vnc_config[i].listen_fd);
+	if (serve->listen_fd >= 0)
+		close(serve->listen_fd);
 	end_device(serve);
 	serve_share_end(serve);
 	if (serve->signals.fd >= 0) {
@@ -267,14 +321,27 @@ static void say_ready(const struct serve *serve)
 	fflush(stdout);
 }
 
-int cmd_serve(int argc, char **argv)
+static struct serve *make_serve(void)
 {
 	struct serve *serve = calloc(1, sizeof(*serve));
+
+	if (!serve)
+		return NULL;
+	serve->signals.fd = serve->runtime.fd = serve->arbiter.fd = serve->listen_fd = -1;
+	serve->control_file.folder_fd = serve->socket_file.folder_fd = -1;
+	serve->sandbox.look_in = -1;
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
+		serve->vnc_config[i].listen_fd = -1;
+	return serve;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	struct serve *serve = make_serve();
 	int status, err;
 
 	if (!serve)
 		return CMD_FAILED;
-	serve->signals.fd = serve->runtime.fd = serve->arbiter.fd = -1;
 	status = serve_options_parse(&serve->options, argc, argv);
 	if (status == CMD_GO_ON) {
 		log_set_name(serve->options.name);

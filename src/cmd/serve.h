@@ -12,6 +12,8 @@
 #include "cmd/control_server.h"
 #include "cmd/options.h"
 #include "cmd/runtime_dir.h"
+#include "cmd/sandbox.h"
+#include "cmd/socket_file.h"
 #include "lib/lib.h"
 #include "vfio_user/vfio_user.h"
 
@@ -47,10 +49,13 @@ struct serve {
 	struct vfio_device *device; /* the vGPU's, or the plain one */
 	struct vfu_server *server;
 	struct runtime_dir runtime;
-	char control_path[PATH_MAX];
+	struct socket_file control_file, socket_file;
 	struct control_server *control;
 	const void *tracer; /* the control client that traces; NULL: none */
+	int listen_fd;	    /* for the VMM, until it is the server's; -1 */
+	struct display_vnc_config vnc_config[DISPLAY_MAX_HEADS];
 	struct display_vnc *vnc[DISPLAY_MAX_HEADS];
+	struct sandbox sandbox;
 	struct vgpu_port_config ports[VGPU_MAX_PORTS]; /* as they are now */
 	uint64_t started_ns;
 	bool fd_connected; /* --fd is one client's connection: the end of it is our end */

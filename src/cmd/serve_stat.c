@@ -181,6 +181,15 @@ static void add_plain(json_t *tree, const struct vfio_stats *d)
 				      count(d->config_writes)));
 }
 
+static json_t *sandbox_tree(const struct sandbox *sandbox)
+{
+	json_t *tree = json_object();
+
+	for (unsigned int i = 0; i < SANDBOX_LAYERS; i++)
+		json_object_set_new(tree, sandbox_layer_name(i), json_boolean(sandbox->on[i]));
+	return tree;
+}
+
 json_t *serve_stat_tree(struct serve *serve)
 {
 	const struct serve_options *o = &serve->options;
@@ -203,5 +212,6 @@ json_t *serve_stat_tree(struct serve *serve)
 	json_object_set_new(tree, "interrupts", count(d.interrupts));
 	json_object_set_new(tree, "memory", memory_tree(&d));
 	json_object_set_new(tree, "messages", messages_tree(&m));
+	json_object_set_new(tree, "sandbox", sandbox_tree(&serve->sandbox));
 	return tree;
 }

@@ -69,12 +69,20 @@ int display_grab(struct display_source *source, unsigned int index, struct displ
 /* Writes a PNG; -errno. */
 int display_png_write(const struct display_image *image, const char *path);
 
-/* A live sink: VNC.  @address "HOST:PORT" or ":DISPLAY"; its own thread. */
+/*
+ * A TCP socket that listens on @address: "HOST:PORT", "[HOST]:PORT", or ":DISPLAY" for 127.0.0.1
+ * port 5900 + DISPLAY; port 0 takes any.  Returns a non-blocking descriptor and sets *@port;
+ * -EINVAL: no such address.
+ */
+int display_listen(const char *address, uint16_t *port);
+
+/* A live sink: VNC; its own thread. */
 struct display_vnc;
 struct display_vnc_config {
 	struct display_source *source;
 	unsigned int head;
-	const char *address;
+	int listen_fd; /* of display_listen(); taken over, also on failure */
+	uint16_t port; /* likewise */
 	const char *title;
 };
 int display_vnc_create(const struct display_vnc_config *config, struct display_vnc **vnc);

@@ -4,7 +4,7 @@
  * no port 0, opens IPv6 beside IPv4, and knows no close-on-exec.  Called once for a server, on
  * the thread that creates it.
  */
-#include "display/listen.h"
+#include "display/display.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -29,7 +29,6 @@
 #include "base/trace.h"
 #include "display/guard.h"
 #include "display/image.h"
-#include "display/listen.h"
 #include "display/request.h"
 
 #define BLOCK_WIDTH    64u
@@ -466,20 +465,22 @@ int display_vnc_create(const struct display_vnc_config *config, struct display_v
 	struct display_vnc *vnc = calloc(1, sizeof(*vnc));
 	int err = -ENOMEM;
 
-	if (!vnc)
+	if (!vnc) {
+		close(config->listen_fd);
 		return -ENOMEM;
+	}
 	rfbLog = log_line;
 	rfbErr = log_line;
 	vnc->source = config->source;
 	vnc->head = config->head;
 	vnc->interval_ns = FRAME_MIN_NS;
-	vnc->listen_fd = -1;
+	vnc->listen_fd = config->listen_fd;
+	vnc->port = config->port;
 	vnc->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	vnc->title = strdup(config->title ? config->title : "Mediant");
 	if (vnc->wake_fd < 0 || !vnc->title)
 		goto fail;
-	vnc->listen_fd = display_listen(config->address, &vnc->port);
-	err = vnc->listen_fd < 0 ? vnc->listen_fd : screen_create(vnc);
+	err = screen_create(vnc);
 	if (!err)
 		err = display_guard_init(&vnc->guard, TURN_MAX_NS);
 	vnc->guarded = !err;

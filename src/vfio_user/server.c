@@ -242,7 +242,7 @@ static int listen_on(struct vfu_server *server, int fd)
 	return err;
 }
 
-static int open_path(struct vfu_server *server, const char *path)
+int vfu_listen(const char *path)
 {
 	struct sockaddr_un address;
 	int err = fill_address(path, &address);
@@ -255,11 +255,21 @@ static int open_path(struct vfu_server *server, const char *path)
 	if (fd < 0)
 		return -errno;
 	err = bind_private(fd, &address);
-	if (err)
-		log_error("cannot listen on '%s': %s; is its folder there and writable?", path,
-			  strerror(-err));
-	else
-		err = note_path(server, path);
+	if (!err)
+		return fd;
+	log_error("cannot listen on '%s': %s; is its folder there and writable?", path,
+		  strerror(-err));
+	close(fd);
+	return err;
+}
+
+static int open_path(struct vfu_server *server, const char *path)
+{
+	int fd = vfu_listen(path), err;
+
+	if (fd < 0)
+		return fd;
+	err = note_path(server, path);
 	if (!err)
 		err = listen_on(server, fd);
 	if (err)

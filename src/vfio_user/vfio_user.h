@@ -30,6 +30,12 @@ int vfu_server_create(const struct vfu_server_config *config, struct vfu_server 
 /* Disconnects the client, removes the socket file. */
 void vfu_server_destroy(struct vfu_server *server);
 
+/*
+ * A socket that listens on @path as socket_path does, for vfu_server_config.fd: for who wants its
+ * file made before the server.  Removing it is the caller's.  -errno, told in the log.
+ */
+int vfu_listen(const char *path);
+
 struct vfu_stats {
 	uint64_t messages, posted, replies, errors;
 	uint64_t connections;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "cmd/arbiter_client.h"
 #include "cmd/arbiter_wire.h"
 #include "cmd/process.h"
+#include "cmd/sandbox.h"
 #include "tests/cmd/program.h"
 
 static char path[128];
@@ -227,6 +229,40 @@ static void one_that_never_yields(void **state)
 	close(fd);
 }
 
+/* Through the arbiter's sandbox, which leaves it the lists of threads in /proc. */
+static void one_that_never_stops_is_put_back(void **state)
+{
+	struct sandbox sandbox = { .look_in = -1 };
+	struct sched_lease *lease;
+	struct worker w;
+	int ready[2], fd;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		/* Nobody may put back who has more capabilities than he. */
+		fd = sandbox_drop_privileges(&sandbox);
+		if (!fd)
+			fd = arbiter_join(path, "greedy", 1, 0, &lease);
+		if (fd >= 0 && sched_lease_acquire(lease) && write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	worker_start(&w, true, 1);
+	sched_kick(&w.entity);
+	for (int i = 0; i < 2000 && sched_getscheduler(pid) != SCHED_IDLE; i++)
+		usleep(10000);
+	assert_int_equal(sched_getscheduler(pid), SCHED_IDLE);
+	worker_end(&w);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 static void the_arbiter_ends_while_one_waits(void **state)
 {
 	struct sched_lease *lease;
@@ -432,6 +468,7 @@ int main(int argc, char **argv)
 		with_arbiter(weights_count),
 		with_arbiter(killed_in_its_slice),
 		with_arbiter(one_that_never_yields),
+		with_arbiter(one_that_never_stops_is_put_back),
 		with_arbiter(the_arbiter_ends_while_one_waits),
 		with_arbiter(a_lane_ends_while_it_waits),
 		with_arbiter(bad_greetings_end_the_connection),

@@ -381,6 +381,7 @@ static void the_sandbox_is_closed(void **state)
 {
 	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
 	char path[64], text[4096];
+	json_t *tree, *layers;
 	FILE *file;
 	size_t n;
 
@@ -394,6 +395,19 @@ static void the_sandbox_is_closed(void **state)
 	assert_non_null(strstr(text, "CapEff:\t0000000000000000"));
 	if (SANDBOX_FILTERS)
 		assert_non_null(strstr(text, "Seccomp:\t2"));
+	tree = program_json("stat one --json");
+	layers = json_object_get(tree, "sandbox");
+	assert_true(json_is_true(json_object_get(layers, "no_privileges")));
+	assert_true(json_is_true(json_object_get(layers, "limits")));
+	assert_int_equal(json_is_true(json_object_get(layers, "system_calls")), SANDBOX_FILTERS);
+	json_decref(tree);
+	program_end(pid);
+	pid = program_serve("serve --socket %/vfio --name one --log warn --no-sandbox");
+	tree = program_json("stat one --json");
+	layers = json_object_get(tree, "sandbox");
+	for (unsigned int i = 0; i < SANDBOX_LAYERS; i++)
+		assert_true(json_is_false(json_object_get(layers, sandbox_layer_name(i))));
+	json_decref(tree);
 	program_end(pid);
 }
 

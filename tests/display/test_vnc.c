@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "display/guard.h"
-#include "display/listen.h"
 #include "display/request.h"
 #include "screen.h"
 #include "tests/support/leaks.h"
@@ -178,9 +177,7 @@ static void assert_same(struct client *client, struct screen *screen)
 
 static struct display_vnc *server_start(struct screen *screen, uint32_t width, uint32_t height)
 {
-	struct display_vnc_config config = { .source = &screen->source,
-					     .address = "127.0.0.1:0",
-					     .title = "title" };
+	struct display_vnc_config config = { .source = &screen->source, .title = "title" };
 	struct display_vnc *vnc = NULL;
 
 	screen_init(screen, width, height);
@@ -189,6 +186,8 @@ static struct display_vnc *server_start(struct screen *screen, uint32_t width, u
 		for (uint32_t x = 0; x < width; x++)
 			screen_set(screen, x, y, x << 16 | y << 8 | ((x * y) & 255));
 	}
+	config.listen_fd = display_listen("127.0.0.1:0", &config.port);
+	assert_true(config.listen_fd >= 0);
 	assert_int_equal(display_vnc_create(&config, &vnc), 0);
 	assert_int_not_equal(display_vnc_port(vnc), 0);
 	return vnc;
@@ -543,14 +542,12 @@ static void addresses_are_understood_or_refused(void **state)
 static void a_port_in_use_is_an_error(void **state)
 {
 	struct screen screen;
-	struct display_vnc *vnc = server_start(&screen, 64, 32), *second = NULL;
-	struct display_vnc_config config = { .source = &screen.source };
+	struct display_vnc *vnc = server_start(&screen, 64, 32);
 	char address[32];
+	uint16_t port;
 
 	snprintf(address, sizeof(address), "127.0.0.1:%u", display_vnc_port(vnc));
-	config.address = address;
-	assert_int_equal(display_vnc_create(&config, &second), -EADDRINUSE);
-	assert_null(second);
+	assert_int_equal(display_listen(address, &port), -EADDRINUSE);
 	display_vnc_destroy(vnc);
 	display_vnc_destroy(NULL);
 	screen_fini(&screen);
