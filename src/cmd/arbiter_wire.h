@@ -11,7 +11,7 @@
 #include "cmd/options.h"
 
 #define ARBITER_MAGIC	0x6274726du /* "mrtb" */
-#define ARBITER_VERSION 1u
+#define ARBITER_VERSION 2u
 #define ARBITER_NAME	"arbiter" /* of its socket in the runtime folder, */
 #define ARBITER_SUFFIX	".lease"  /* which is no control socket */
 

@@ -101,11 +101,12 @@ json_t *serve_share_tree(struct serve *serve, const struct vgpu_stats *v)
 		busy_ns += v->engine_busy_ns[e];
 	if (serve->lease)
 		sched_lease_stats(serve->lease, &stats);
-	return json_pack("{s:f, s:b, s:i, s:i, s:I, s:I, s:f, s:I, s:I}", "time_ms",
+	return json_pack("{s:f, s:b, s:i, s:i, s:I, s:I, s:f, s:I, s:I, s:f}", "time_ms",
 			 (double)busy_ns / (double)NSEC_PER_MSEC, "shared", (int)stats.shared,
 			 "weight", (int)serve->options.weight, "cap_percent",
 			 (int)serve->options.cap_percent, "leases", (json_int_t)stats.grants,
 			 "waits", (json_int_t)stats.waits, "wait_ms",
 			 (double)stats.wait_ns / (double)NSEC_PER_MSEC, "yields",
-			 (json_int_t)stats.yields, "overruns", (json_int_t)stats.overruns);
+			 (json_int_t)stats.yields, "overruns", (json_int_t)stats.overruns,
+			 "contended_ms", (double)stats.contended_ns / (double)NSEC_PER_MSEC);
 }

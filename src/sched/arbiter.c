@@ -38,7 +38,7 @@ struct sched_seat {
 	bool overrunning;      /* lost its lane and has not stopped yet */
 	bool told;	       /* as an outlaw */
 	uint64_t outlaw_at_ns;
-	uint64_t grants, overruns, lane_ns;
+	uint64_t grants, overruns, lane_ns, contended_ns;
 };
 
 struct sched_arbiter {
@@ -60,10 +60,15 @@ static void set_slice_end(struct sched_seat *seat, uint64_t end_ns)
 /* Charges what was used since the last time; free time is nobody's loss. */
 static void settle(struct sched_seat *seat, uint64_t now_ns)
 {
-	if (now_ns > seat->charged_ns)
-		sched_share_charge(&seat->share, now_ns - seat->charged_ns,
-				   seat->slice_end_ns != SCHED_SLICE_FREE);
+	uint64_t used_ns = now_ns > seat->charged_ns ? now_ns - seat->charged_ns : 0;
+	bool contended = seat->slice_end_ns != SCHED_SLICE_FREE;
+
+	sched_share_charge(&seat->share, used_ns, contended);
 	seat->charged_ns = now_ns;
+	if (!contended)
+		return;
+	seat->contended_ns += used_ns;
+	atomic_store_explicit(&seat->page->contended_ns, seat->contended_ns, memory_order_relaxed);
 }
 
 static void take_lane(struct sched_arbiter *arbiter, struct sched_seat *seat, uint64_t now_ns)

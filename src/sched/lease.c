@@ -126,6 +126,7 @@ void sched_lease_stats(struct sched_lease *lease, struct sched_lease_stats *stat
 		.wait_ns = atomic_load(&lease->wait_ns),
 		.yields = atomic_load(&lease->yields),
 		.overruns = atomic_load(&lease->page->overruns),
+		.contended_ns = atomic_load(&lease->page->contended_ns),
 		.shared = !atomic_load(&lease->free),
 	};
 }

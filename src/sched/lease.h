@@ -37,7 +37,8 @@ struct sched_lease_page {
 	_Atomic uint32_t cpu;	       /* of the lane that was granted */
 	_Atomic uint64_t slice_end_ns; /* CLOCK_MONOTONIC; yield from then on */
 	_Atomic uint64_t grants;
-	_Atomic uint64_t overruns; /* slices that had to be taken away */
+	_Atomic uint64_t overruns;     /* slices that had to be taken away */
+	_Atomic uint64_t contended_ns; /* lane time while others waited, as it was charged */
 };
 
 struct sched_lease;
@@ -56,12 +57,13 @@ void sched_lease_set_free(struct sched_lease *lease);
 void sched_lease_cancel(struct sched_lease *lease);
 
 struct sched_lease_stats {
-	uint64_t grants;   /* leases the arbiter gave */
-	uint64_t waits;	   /* times the lane had to ask for one */
-	uint64_t wait_ns;  /* and waited in all */
-	uint64_t yields;   /* slices that were over with work left */
-	uint64_t overruns; /* slices the arbiter had to take away */
-	bool shared;	   /* an arbiter is there */
+	uint64_t grants;       /* leases the arbiter gave */
+	uint64_t waits;	       /* times the lane had to ask for one */
+	uint64_t wait_ns;      /* and waited in all */
+	uint64_t yields;       /* slices that were over with work left */
+	uint64_t overruns;     /* slices the arbiter had to take away */
+	uint64_t contended_ns; /* lane time while others waited */
+	bool shared;	       /* an arbiter is there */
 };
 /* Any thread. */
 void sched_lease_stats(struct sched_lease *lease, struct sched_lease_stats *stats);
