@@ -16,6 +16,7 @@ X(vfio_access, "write_region offset bytes value") /* (span) either; write in bit
 X(vfio_dma_map, "iova bytes flags fd")
 X(vfio_dma_unmap, "iova bytes flags -")
 X(vfio_decode, "region gpa bytes on")
+X(vfio_alias, "gpa bytes of on")
 X(vfio_irq, "index vector - -")
 X(vfio_reset, "- - - -")
 X(vgpu_mmio_read, "offset bytes value -")

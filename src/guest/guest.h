@@ -62,11 +62,16 @@ struct guest_run {
 	void *opaque;
 };
 
-/* Memory of the device that the guest reads, and writes if @writable, without a trap. */
+/*
+ * Memory that the guest reads, and writes if @writable, without a trap: the device's, or (@alias)
+ * the guest's own that is also at @of, until that goes or its pages are tracked.
+ */
 struct guest_window {
 	gpa_t gpa;
 	uint64_t bytes; /* whole pages, like the addresses */
-	void *host;
+	void *host;	/* of the device's */
+	bool alias;
+	gpa_t of;
 	bool writable; /* false: stores trap as if the window were not there */
 };
 
@@ -105,7 +110,11 @@ struct guest_ops {
 	int (*doorbell)(struct guest *guest, const struct guest_doorbell *doorbell, bool on);
 	/* Inside a trapped range.  -ENOSPC, -errno: then each store traps. */
 	int (*run)(struct guest *guest, const struct guest_run *run, bool on);
-	/* On: -ENOSPC, -EEXIST, -errno: then accesses trap as before. */
+	/*
+	 * On: -ENOSPC, -EEXIST, -errno: then accesses trap as before; -EFAULT: @of is not all one
+	 * piece of memory, or is tracked.  Aliases on any thread outside a reader section, a trap
+	 * as well.
+	 */
 	int (*window)(struct guest *guest, const struct guest_window *window, bool on);
 	/*
 	 * From now on a signal of @eventfd (borrowed) reaches the guest as @msi, with no thread in

@@ -88,12 +88,13 @@ static int install(struct guest_kvm *kvm, const struct guest_slot *slot)
 	return err;
 }
 
+/* No vCPU reaches the memory through slots of ours any more. */
 static void uninstall(struct guest_kvm *kvm, const struct guest_slot *slot)
 {
-	if (!slot->installed)
-		return;
 	lock_acquire(&kvm->lock);
-	guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
+	guest_kvm_aliases_remove(kvm, slot->gpa, slot->bytes);
+	if (slot->installed)
+		guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
 	lock_release(&kvm->lock);
 }
 

@@ -20,6 +20,8 @@ struct kvm_slot {
 	uint64_t gpa, bytes; /* bytes 0: the number is free */
 	void *host;
 	bool read_only;
+	bool alias; /* of guest memory at @of */
+	uint64_t of;
 };
 
 struct kvm_gsi {
@@ -60,12 +62,16 @@ int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void
 /* Every slot inside [@gpa, @gpa + @bytes); -ENOENT when there is none. */
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on);
+/* Those aliases that show any of the guest memory [@gpa, @gpa + @bytes). */
+void guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 
 /* kvm_run.c */
 int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on);
 
 /* kvm_track.c */
 int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool on);
+/* In a reader or writer section, or on the thread that changes the set. */
+bool guest_kvm_any_tracked(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* In a writer section: memory that goes. */
 void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* A vCPU's store that found its page read-only; false: not for us. */

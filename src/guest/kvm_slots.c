@@ -11,6 +11,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include "base/checked.h"
 #include "base/trace.h"
 #include "guest/kvm.h"
 
@@ -28,10 +29,8 @@ static int set_region(struct guest_kvm *kvm, uint32_t index, const struct kvm_sl
 	return ioctl(kvm->config.vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
 }
 
-int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
-		       bool read_only)
+static int add(struct guest_kvm *kvm, struct kvm_slot slot)
 {
-	struct kvm_slot slot = { gpa, bytes, host, read_only };
 	uint32_t index = 0;
 
 	if (kvm->config.vm_fd < 0)
@@ -44,6 +43,12 @@ int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void
 	if (!err)
 		kvm->kvm_slots[index] = slot;
 	return err;
+}
+
+int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
+		       bool read_only)
+{
+	return add(kvm, (struct kvm_slot){ gpa, bytes, host, read_only, false, 0 });
 }
 
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
@@ -61,13 +66,59 @@ int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 	return err;
 }
 
+void guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+{
+	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
+		struct kvm_slot *slot = &kvm->kvm_slots[i];
+
+		if (!slot->bytes || !slot->alias ||
+		    !ranges_overlap(slot->of, slot->bytes, gpa, bytes))
+			continue;
+		slot->bytes = 0;
+		set_region(kvm, i, slot);
+	}
+}
+
+/* In a reader section: what is found stays until the slot is made, and goes only with it. */
+static int add_alias(struct guest_kvm *kvm, const struct guest_window *window)
+{
+	const struct guest_slot *slot = guest_slots_find(&kvm->slots, window->of.v);
+
+	if (!slot || !range_fits(window->of.v - slot->gpa, window->bytes, slot->bytes) ||
+	    guest_kvm_any_tracked(kvm, window->of.v, window->bytes))
+		return -EFAULT;
+	uint8_t *host = slot->host + (window->of.v - slot->gpa);
+	if (PAGE_OFFSET((uintptr_t)host))
+		return -EINVAL;
+	return add(kvm, (struct kvm_slot){
+				.gpa = window->gpa.v,
+				.bytes = window->bytes,
+				.host = host,
+				.read_only = !window->writable || !(slot->access & GUEST_WRITE),
+				.alias = true,
+				.of = window->of.v,
+			});
+}
+
+static int alias(struct guest_kvm *kvm, const struct guest_window *window)
+{
+	guest_enter(&kvm->guest);
+	lock_acquire(&kvm->lock);
+	int err = add_alias(kvm, window);
+	lock_release(&kvm->lock);
+	guest_leave(&kvm->guest);
+	return err;
+}
+
 int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
 	int err;
 
-	if (PAGE_OFFSET(window->gpa.v | window->bytes | (uintptr_t)window->host))
+	if (PAGE_OFFSET(window->gpa.v | window->bytes | window->of.v | (uintptr_t)window->host))
 		return -EINVAL;
+	if (on && window->alias)
+		return alias(kvm, window);
 	lock_acquire(&kvm->lock);
 	if (on)
 		err = guest_kvm_slot_add(kvm, window->gpa.v, window->bytes, window->host,

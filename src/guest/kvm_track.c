@@ -199,6 +199,20 @@ static int make_set(const struct kvm_tracker *old, const gpa_t *pages, size_t co
 	return 0;
 }
 
+bool guest_kvm_any_tracked(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+{
+	return tracked_between(&kvm->tracker, gpa, bytes) != 0;
+}
+
+/* A store by another address would not be told. */
+static void remove_aliases(struct guest_kvm *kvm)
+{
+	lock_acquire(&kvm->lock);
+	for (size_t i = 0; i < kvm->tracker.count; i++)
+		guest_kvm_aliases_remove(kvm, kvm->tracker.pages[i] << PAGE_SHIFT, PAGE_BYTES);
+	lock_release(&kvm->lock);
+}
+
 static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh)
 {
 	struct kvm_tracker old = kvm->tracker;
@@ -223,6 +237,8 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 	if (err)
 		return err;
 	set_pages(kvm, &fresh);
+	if (on)
+		remove_aliases(kvm);
 	if (any_needs_split(kvm)) {
 		kvm->config.pause(kvm->config.opaque);
 		err = split_all(kvm);

@@ -100,9 +100,17 @@ static void host_display_timer(void *opaque, uint64_t when_ns)
 	loop_timer_set(&device->display_timer, when_ns);
 }
 
+static void host_aperture_changed(void *opaque)
+{
+	struct vgpu_device *device = opaque;
+
+	vfio_device_update_aliases(device->vfio, VFIO_PCI_BAR2_REGION_INDEX);
+}
+
 static const struct vgpu_host_ops host_ops = {
 	.interrupt = host_interrupt,
 	.display_timer = host_display_timer,
+	.aperture_changed = host_aperture_changed,
 };
 
 static void display_timer_expired(struct loop_timer *timer)
@@ -231,6 +239,17 @@ static unsigned int elsp_slack(void *opaque)
 	return vgpu_elsp_slack(device->vgpu);
 }
 
+static unsigned int aperture_aliases(void *opaque, struct vfio_alias *aliases)
+{
+	struct vgpu_device *device = opaque;
+	struct vgpu_aperture_run runs[VFIO_MAX_ALIASES];
+	unsigned int count = vgpu_aperture_runs(device->vgpu, runs, VFIO_MAX_ALIASES);
+
+	for (unsigned int i = 0; i < count; i++)
+		aliases[i] = (struct vfio_alias){ runs[i].offset, runs[i].bytes, runs[i].gpa };
+	return count;
+}
+
 /* What a hypervisor in this process may spare the guest. */
 static int add_shortcuts(struct vgpu_device *device)
 {
@@ -257,7 +276,10 @@ static int add_shortcuts(struct vgpu_device *device)
 
 		err = vfio_device_add_run(device->vfio, VFIO_PCI_BAR0_REGION_INDEX, &run);
 	}
-	return err;
+	if (err)
+		return err;
+	return vfio_device_add_aliases(device->vfio, VFIO_PCI_BAR2_REGION_INDEX,
+				       &(struct vfio_alias_source){ aperture_aliases, device });
 }
 
 int vgpu_device_create(const struct vgpu_device_config *config, struct vgpu_device **out)

@@ -60,6 +60,13 @@ static void bar_write(void *opaque, uint64_t offset, const void *buf, size_t len
 /* ---- BARs --------------------------------------------------------------------------------------
  */
 
+static bool is_memory_bar(const struct vfio_device *device, unsigned int bar)
+{
+	const struct vfio_region_config *region = &device->config.regions[bar];
+
+	return region->size && !(region->bar_flags & PCI_BASE_ADDRESS_SPACE_IO);
+}
+
 static void set_windows(struct vfio_decode *decode, bool on)
 {
 	const struct guest_ops *ops = decode->device->guest->ops;
@@ -107,6 +114,97 @@ static void set_runs(struct vfio_decode *decode, bool on)
 	}
 }
 
+/* ---- Guest memory in a BAR ---------------------------------------------------------------------
+ */
+
+/* With the lock held.  One that its memory has taken with it is gone already. */
+static void set_alias(struct vfio_decode *decode, const struct vfio_alias *alias, bool on)
+{
+	struct guest *guest = decode->device->guest;
+	struct guest_window window = {
+		.gpa = gpa(decode->gpa + alias->offset),
+		.bytes = alias->size,
+		.alias = true,
+		.of = alias->of,
+		.writable = true,
+	};
+
+	TRACE(vfio_alias, window.gpa.v, window.bytes, window.of.v, on);
+	guest->ops->window(guest, &window, on);
+}
+
+static bool listed(const struct vfio_alias *alias, const struct vfio_alias *list,
+		   unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (list[i].offset == alias->offset && list[i].size == alias->size &&
+		    list[i].of.v == alias->of.v)
+			return true;
+	return false;
+}
+
+/*
+ * With the lock held: away with what is not listed, then the new ones.  When the memory map has
+ * changed, what was open may have gone and what was refused may be there: all of them anew.
+ */
+static void show(struct vfio_decode *decode, const struct vfio_alias *list, unsigned int count)
+{
+	uint64_t generation = guest_generation(decode->device->guest);
+	bool anew = generation != decode->generation;
+
+	for (unsigned int i = 0; i < decode->alias_count; i++)
+		if (anew || !listed(&decode->aliases[i], list, count))
+			set_alias(decode, &decode->aliases[i], false);
+	for (unsigned int i = 0; i < count; i++)
+		if (anew || !listed(&list[i], decode->aliases, decode->alias_count))
+			set_alias(decode, &list[i], true);
+	memcpy(decode->aliases, list, count * sizeof(*list));
+	decode->alias_count = count;
+	decode->generation = generation;
+}
+
+static bool has_aliases(const struct vfio_decode *decode)
+{
+	return decode->source.list && decode->device->guest->ops->window;
+}
+
+static void set_aliases(struct vfio_decode *decode, bool on)
+{
+	struct vfio_alias list[VFIO_MAX_ALIASES];
+
+	if (!has_aliases(decode))
+		return;
+	lock_acquire(&decode->device->aliases_lock);
+	decode->shows = on;
+	show(decode, list, on ? decode->source.list(decode->source.opaque, list) : 0);
+	lock_release(&decode->device->aliases_lock);
+}
+
+void vfio_device_update_aliases(struct vfio_device *device, unsigned int region)
+{
+	struct vfio_decode *decode = &device->decode[region];
+	struct vfio_alias list[VFIO_MAX_ALIASES];
+
+	if (!has_aliases(decode))
+		return;
+	lock_acquire(&device->aliases_lock);
+	if (decode->shows)
+		show(decode, list, decode->source.list(decode->source.opaque, list));
+	lock_release(&device->aliases_lock);
+}
+
+int vfio_device_add_aliases(struct vfio_device *device, unsigned int region,
+			    const struct vfio_alias_source *source)
+{
+	if (region >= BARS || !is_memory_bar(device, region))
+		return -EINVAL;
+	device->decode[region].source = *source;
+	return 0;
+}
+
+/* ---- Decoding ----------------------------------------------------------------------------------
+ */
+
 static void decode_off(struct vfio_decode *decode, uint64_t bytes)
 {
 	struct guest *guest = decode->device->guest;
@@ -115,6 +213,7 @@ static void decode_off(struct vfio_decode *decode, uint64_t bytes)
 		return;
 	set_runs(decode, false);
 	set_windows(decode, false);
+	set_aliases(decode, false);
 	int err = guest->ops->untrap(guest, gpa(decode->gpa), bytes);
 	assert(!err);
 	decode->on = false;
@@ -141,15 +240,9 @@ static void decode_on(struct vfio_decode *decode, uint64_t at, uint64_t bytes)
 	decode->on = true;
 	decode->gpa = at;
 	set_windows(decode, true);
+	set_aliases(decode, true);
 	set_runs(decode, true);
 	TRACE(vfio_decode, decode->bar, at, bytes, 1);
-}
-
-static bool is_memory_bar(const struct vfio_device *device, unsigned int bar)
-{
-	const struct vfio_region_config *region = &device->config.regions[bar];
-
-	return region->size && !(region->bar_flags & PCI_BASE_ADDRESS_SPACE_IO);
 }
 
 /* Away with what has moved first: two BARs may swap places. */
@@ -277,6 +370,7 @@ int vfio_device_interrupt_hypervisor(struct vfio_device *device)
 
 void vfio_decode_init(struct vfio_device *device)
 {
+	lock_init(&device->aliases_lock, LOCK_ALIASES);
 	for (unsigned int bar = 0; bar < BARS; bar++) {
 		device->decode[bar].device = device;
 		device->decode[bar].bar = bar;

@@ -51,6 +51,7 @@ int vfio_device_create(const struct vfio_config *config, struct vfio_device **ou
 	if (err) {
 		if (!config->guest)
 			guest_remote_destroy(device->guest);
+		lock_fini(&device->aliases_lock);
 		free(device);
 		return err;
 	}
@@ -72,6 +73,7 @@ void vfio_device_destroy(struct vfio_device *device)
 	vfio_irqs_fini(device);
 	if (!device->config.guest)
 		guest_remote_destroy(device->guest);
+	lock_fini(&device->aliases_lock);
 	free(device);
 }
 

@@ -55,12 +55,19 @@ struct vfio_decode {
 	struct vfio_window windows[VFIO_MAX_WINDOWS];
 	unsigned int run_count;
 	struct vfio_run runs[VFIO_MAX_RUNS];
+	struct vfio_alias_source source; /* constant once the BAR is decoded */
+	/* What is open of it; guarded by the device's aliases_lock. */
+	bool shows; /* the BAR is decoded, at @gpa */
+	uint64_t generation;
+	unsigned int alias_count;
+	struct vfio_alias aliases[VFIO_MAX_ALIASES];
 };
 
 struct vfio_device {
 	struct vfio_config config;
 	struct guest *guest; /* of our own, unless the configuration brought one */
 	struct vfio_decode decode[6];
+	struct lock aliases_lock; /* LOCK_ALIASES */
 	struct pci_space pci;
 	struct vfio_irqs irqs;
 	bool low_power; /* the client allows low power states */

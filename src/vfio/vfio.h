@@ -75,6 +75,23 @@ struct vfio_window {
 	bool open; /* kept by vfio/ */
 };
 
+/* Guest memory at @of that is seen in a BAR as well. */
+struct vfio_alias {
+	uint64_t offset, size; /* in the BAR; whole pages */
+	gpa_t of;
+};
+
+#define VFIO_MAX_ALIASES 16u
+
+/*
+ * Which guest memory a BAR shows, at this moment: at most VFIO_MAX_ALIASES stretches that do not
+ * overlap, and how many.  On the thread that changes it, under a lock: takes none itself.
+ */
+struct vfio_alias_source {
+	unsigned int (*list)(void *opaque, struct vfio_alias *aliases);
+	void *opaque;
+};
+
 /* A register of a BAR that takes stores in runs; see struct guest_run. */
 struct vfio_run {
 	uint64_t offset;
@@ -187,6 +204,14 @@ int vfio_device_add_window(struct vfio_device *device, unsigned int region,
 			   const struct vfio_window *window);
 int vfio_device_add_run(struct vfio_device *device, unsigned int region,
 			const struct vfio_run *run);
+/* One for each BAR; the hypervisor then lets the guest reach that memory without a trap. */
+int vfio_device_add_aliases(struct vfio_device *device, unsigned int region,
+			    const struct vfio_alias_source *source);
+/*
+ * What the source lists has changed: when this returns, no vCPU reaches what is no longer listed.
+ * Any thread that may take LOCK_ALIASES, a trap's as well.
+ */
+void vfio_device_update_aliases(struct vfio_device *device, unsigned int region);
 /* A BAR's bytes from any thread.  -EINVAL: no such bytes, or against its flags. */
 int vfio_device_bar_access(struct vfio_device *device, uint32_t region, uint64_t offset, void *buf,
 			   size_t len, bool write);

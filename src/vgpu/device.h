@@ -90,6 +90,13 @@ static inline void vgpu_lock(struct vgpu *v)
 /* irq.c: lets go of the lock, then sends the interrupt message that became due meanwhile. */
 void vgpu_unlock(struct vgpu *v);
 
+/* After entries or fences have changed; no lock is held. */
+static inline void vgpu_aperture_changed(struct vgpu *v)
+{
+	if (v->config.host->aperture_changed)
+		v->config.host->aperture_changed(v->config.opaque);
+}
+
 static inline struct guest *vgpu_guest(struct vgpu *v)
 {
 	return v->config.guest;

@@ -186,25 +186,34 @@ static struct piece tiled_piece(uint64_t start, uint64_t offset, enum tiling til
 	return (struct piece){ at, run };
 }
 
+/* True when fence @i covers @at; its two halves. */
+static bool fence_covers(struct vgpu *v, uint32_t i, uint64_t at, uint32_t *lo, uint32_t *hi)
+{
+	*lo = vgpu_vreg(v, REG_FENCE_REG + 8 * i);
+	if (likely(!(*lo & FENCE_VALID)) || at < (*lo & 0xfffff000u))
+		return false;
+	*hi = vgpu_vreg(v, REG_FENCE_REG + 8 * i + 4);
+	return at < (uint64_t)(*hi & 0xfffff000u) + PAGE_BYTES;
+}
+
+static uint32_t fence_count(struct vgpu *v)
+{
+	return MIN(v->config.type->fences, 32u);
+}
+
 /*
  * The piece at @at under the fences.  i915 clears the low half before it changes the high one, so
  * a fence whose low half is valid is whole.
  */
 static struct piece find_piece(struct vgpu *v, uint64_t at)
 {
-	uint32_t count = MIN(v->config.type->fences, 32u);
+	for (uint32_t i = 0; i < fence_count(v); i++) {
+		uint32_t lo, hi;
 
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t lo = vgpu_vreg(v, REG_FENCE_REG + 8 * i);
-		uint32_t hi, pitch;
+		if (likely(!fence_covers(v, i, at, &lo, &hi)))
+			continue;
 		uint64_t start = lo & 0xfffff000u;
-
-		if (likely(!(lo & FENCE_VALID)) || at < start)
-			continue;
-		hi = vgpu_vreg(v, REG_FENCE_REG + 8 * i + 4);
-		if (at >= (uint64_t)(hi & 0xfffff000u) + PAGE_BYTES)
-			continue;
-		pitch = ((hi & 0xfff) + 1) * 128;
+		uint32_t pitch = ((hi & 0xfff) + 1) * 128;
 		if (lo & FENCE_TILE_Y)
 			return tiled_piece(start, at - start, TILING_Y, pitch);
 		if (pitch % TILE_X_WIDTH_BYTES == 0)
@@ -249,4 +258,70 @@ void vgpu_aperture_write(struct vgpu *v, uint64_t offset, const void *buf, size_
 		len -= n;
 	}
 	guest_leave(guest);
+}
+
+/* ---- Where it is plain memory ---------------------------------------------------------------- */
+
+static bool fenced(struct vgpu *v, uint64_t at)
+{
+	uint32_t lo, hi;
+
+	for (uint32_t i = 0; i < fence_count(v); i++)
+		if (fence_covers(v, i, at, &lo, &hi))
+			return true;
+	return false;
+}
+
+static bool page_shows(struct vgpu *v, uint64_t at, gpa_t *page)
+{
+	return vgpu_in_share(v, at) && !fenced(v, at) &&
+	       shadow_ggtt_entry(entry_load(v, (uint32_t)(at >> PAGE_SHIFT)), page);
+}
+
+/* Keeps the longest: @run takes the place of a shorter one when there is no room. */
+static unsigned int keep_run(struct vgpu_aperture_run *runs, unsigned int count, unsigned int max,
+			     const struct vgpu_aperture_run *run)
+{
+	unsigned int shortest = 0;
+
+	if (count < max) {
+		runs[count] = *run;
+		return count + 1;
+	}
+	for (unsigned int i = 1; i < max; i++)
+		if (runs[i].bytes < runs[shortest].bytes)
+			shortest = i;
+	if (runs[shortest].bytes < run->bytes)
+		runs[shortest] = *run;
+	return count;
+}
+
+/* Many entries in a row that name one page are a driver's way of saying that nothing is there. */
+static bool is_filler(const struct vgpu_aperture_run *run, const struct vgpu_aperture_run *last)
+{
+	return run->bytes == PAGE_BYTES && last->bytes == PAGE_BYTES && run->gpa.v == last->gpa.v;
+}
+
+unsigned int vgpu_aperture_runs(struct vgpu *v, struct vgpu_aperture_run *runs, unsigned int max)
+{
+	struct vgpu_aperture_run last = { 0 };
+	unsigned int count = 0;
+	uint64_t end;
+
+	for (uint64_t at = 0; at < v->config.type->mappable_bytes; at = end) {
+		struct vgpu_aperture_run run = { .offset = at, .bytes = PAGE_BYTES };
+		gpa_t next;
+
+		end = at + PAGE_BYTES;
+		if (!page_shows(v, at, &run.gpa))
+			continue;
+		for (; end < v->config.type->mappable_bytes && page_shows(v, end, &next) &&
+		       next.v == run.gpa.v + run.bytes;
+		     end += PAGE_BYTES)
+			run.bytes += PAGE_BYTES;
+		if (!is_filler(&run, &last))
+			count = keep_run(runs, count, max, &run);
+		last = run;
+	}
+	return count;
 }

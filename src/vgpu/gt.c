@@ -109,6 +109,13 @@ void vgpu_write_ggtt_flush(struct vgpu *v, uint32_t offset, uint32_t value)
 	vgpu_vreg_set(v, offset, value);
 	for_each_engine(id)
 		shadow_ggtt_invalidate(&v->engines[id].ggtt);
+	vgpu_aperture_changed(v);
+}
+
+void vgpu_write_fence(struct vgpu *v, uint32_t offset, uint32_t value)
+{
+	vgpu_vreg_set(v, offset, value);
+	vgpu_aperture_changed(v);
 }
 
 /* ---- PVINFO ---------------------------------------------------------------------------------- */

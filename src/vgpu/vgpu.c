@@ -104,6 +104,7 @@ void vgpu_reset(struct vgpu *v)
 	power_on(v);
 	vgpu_unlock(v);
 	vgpu_ggtt_reset(v);
+	vgpu_aperture_changed(v);
 	for_each_engine(id)
 		sched_release(&v->engines[id].entity);
 }

@@ -51,6 +51,9 @@ struct vgpu_host_ops {
 	void (*interrupt)(void *opaque);
 	/* Call vgpu_display_tick() at @when_ns (CLOCK_MONOTONIC); 0: not again.  Any thread. */
 	void (*display_timer)(void *opaque, uint64_t when_ns);
+	/* vgpu_aperture_runs() may have changed; any thread, holding no lock.  NULL: nobody asks.
+	 */
+	void (*aperture_changed)(void *opaque);
 };
 
 struct vgpu_config {
@@ -98,6 +101,17 @@ unsigned int vgpu_elsp_slack(struct vgpu *vgpu);
 /* BAR2: the aperture, through the GGTT and the fences. */
 void vgpu_aperture_read(struct vgpu *vgpu, uint64_t offset, void *buf, size_t len);
 void vgpu_aperture_write(struct vgpu *vgpu, uint64_t offset, const void *buf, size_t len);
+
+/*
+ * Guest memory that BAR2 shows as it is: pages of the share that have an entry and no fence, in
+ * stretches that are contiguous on both sides; the @max longest, and how many.  Any thread.
+ */
+struct vgpu_aperture_run {
+	uint64_t offset, bytes;
+	gpa_t gpa;
+};
+unsigned int vgpu_aperture_runs(struct vgpu *vgpu, struct vgpu_aperture_run *runs,
+				unsigned int max);
 
 /* Config bytes of an integrated Intel GPU: 0x50 GMCH_CTL, 0x5C BDSM, 0xFC ASLS (needs BAR0). */
 bool vgpu_pci_config_read(struct vgpu *vgpu, uint16_t offset, uint64_t bar0, uint8_t *value);

@@ -289,6 +289,89 @@ static void a_window_is_read_without_an_exit(void **state)
 	free(page);
 }
 
+static int show(struct fixture *f, uint64_t of, bool on)
+{
+	struct guest_window window = { .gpa = gpa(TRAP_AT + 2 * PAGE_BYTES),
+				       .bytes = 2 * PAGE_BYTES,
+				       .alias = true,
+				       .of = gpa(of),
+				       .writable = true };
+
+	return f->guest->ops->window(f->guest, &window, on);
+}
+
+/* Two stores to the pages of show(); how many of them exited. */
+static uint64_t store_by_alias(struct fixture *f, uint32_t value)
+{
+	return store_pages(f, TRAP_AT + 2 * PAGE_BYTES, 2, value);
+}
+
+static void memory_is_seen_in_another_place(void **state)
+{
+	struct fixture *f = *state;
+
+	trap_page(f);
+	assert_int_equal(show(f, PAGES_AT, true), 0);
+	assert_int_equal(store_by_alias(f, 70), 0);
+	assert_int_equal(word_at(f, PAGES_AT), 70);
+	assert_int_equal(word_at(f, PAGES_AT + PAGE_BYTES), 71);
+	assert_int_equal(show(f, PAGES_AT, false), 0);
+	assert_int_equal(store_by_alias(f, 80), 2);
+	assert_int_equal(f->trapped, 2);
+	assert_int_equal(word_at(f, PAGES_AT), 70);
+	assert_int_equal(show(f, RIG_RAM_BYTES - PAGE_BYTES, true), -EFAULT);
+	assert_int_equal(show(f, PAGES_AT + 8, true), -EINVAL);
+}
+
+/* A store by the alias would not be told of. */
+static void tracked_pages_are_not_seen_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+	gpa_t page = gpa(PAGES_AT + PAGE_BYTES);
+
+	trap_page(f);
+	assert_int_equal(show(f, PAGES_AT, true), 0);
+	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), 0);
+	assert_int_equal(store_by_alias(f, 1), 2);
+	assert_int_equal(show(f, PAGES_AT, true), -EFAULT);
+	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, false), 0);
+	assert_int_equal(show(f, PAGES_AT, true), 0);
+	assert_int_equal(store_by_alias(f, 1), 0);
+}
+
+static void what_is_seen_goes_with_its_memory(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t at = 0x10000000;
+	uint8_t *pages = aligned_alloc(PAGE_BYTES, 2 * PAGE_BYTES);
+	struct guest_kvm_memory memory = {
+		.gpa = gpa(at),
+		.bytes = 2 * PAGE_BYTES,
+		.host = pages,
+		.access = GUEST_READ | GUEST_WRITE,
+	};
+
+	memset(pages, 0, 2 * PAGE_BYTES);
+	trap_page(f);
+	assert_int_equal(guest_kvm_memory_add(f->guest, &memory), 0);
+	assert_int_equal(show(f, at, true), 0);
+	assert_int_equal(store_by_alias(f, 1), 0);
+	assert_int_equal(guest_kvm_memory_move(f->guest, gpa(at), 2 * PAGE_BYTES, gpa(2 * at)), 0);
+	assert_int_equal(store_by_alias(f, 2), 2);
+	assert_int_equal(show(f, 2 * at, true), 0);
+	assert_int_equal(guest_kvm_memory_remove(f->guest, gpa(2 * at), 2 * PAGE_BYTES), 0);
+	assert_int_equal(store_by_alias(f, 3), 2);
+	assert_int_equal(pages[0], 1);
+	/* Memory that forbids stores does so here as well. */
+	memory.access = GUEST_READ;
+	assert_int_equal(guest_kvm_memory_add(f->guest, &memory), 0);
+	assert_int_equal(show(f, at, true), 0);
+	assert_int_equal(store_by_alias(f, 4), 2);
+	assert_int_equal(pages[0], 1);
+	assert_int_equal(guest_kvm_memory_remove(f->guest, gpa(at), 2 * PAGE_BYTES), 0);
+	free(pages);
+}
+
 /* ---- Interrupts: what waits in the local APIC shows that a message has arrived ---- */
 
 static bool requested(struct fixture *f, unsigned int vector)
@@ -360,6 +443,9 @@ int main(void)
 		with_vm(pages_that_are_no_memory_are_refused),
 		with_vm(a_doorbell_does_not_exit),
 		with_vm(a_window_is_read_without_an_exit),
+		with_vm(memory_is_seen_in_another_place),
+		with_vm(tracked_pages_are_not_seen_elsewhere),
+		with_vm(what_is_seen_goes_with_its_memory),
 		with_irqchip(an_eventfd_ends_as_an_interrupt),
 		with_irqchip(a_message_is_sent_by_hand),
 	};

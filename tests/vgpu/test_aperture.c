@@ -197,6 +197,56 @@ static void the_mappable_share_has_room_for_pieces_but_no_console(void **state)
 	}
 }
 
+/* ---- Where it is plain memory ---- */
+
+static void set_entries(struct driver *d, uint32_t first, uint32_t count, uint64_t page)
+{
+	for (uint32_t i = 0; i < count; i++)
+		driver_gtt_write(d, first + i, (page + i) * PAGE_BYTES | 1);
+}
+
+static void runs_are_contiguous_on_both_sides(void **state)
+{
+	const uint32_t last =
+		(uint32_t)(vgpu_type_find(DRIVER_TYPE)->mappable_bytes / PAGE_BYTES) - 1;
+	struct driver *d = *state;
+	struct vgpu_aperture_run runs[4];
+
+	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 0);
+	set_entries(d, 1, 3, 0x100);
+	set_entries(d, 4, 2, 0x200);	/* beside it, but not in memory */
+	set_entries(d, last, 2, 0x300); /* the second is outside the share */
+	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 3);
+	assert_true(runs[0].offset == 0x1000 && runs[0].bytes == 0x3000);
+	assert_true(runs[0].gpa.v == 0x100000);
+	assert_true(runs[1].offset == 0x4000 && runs[1].bytes == 0x2000);
+	assert_true(runs[2].offset == last * PAGE_BYTES && runs[2].bytes == 0x1000);
+	/* Too many: the longest are kept. */
+	assert_int_equal(vgpu_aperture_runs(d->v, runs, 2), 2);
+	assert_true(runs[0].bytes == 0x3000 && runs[1].bytes == 0x2000);
+	/* A fence over the middle of the first. */
+	driver_write(d, REG_FENCE_REG + 4, 0x2003);
+	driver_write(d, REG_FENCE_REG, 0x2001);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 4);
+	assert_true(runs[0].offset == 0x1000 && runs[0].bytes == 0x1000);
+	assert_true(runs[1].offset == 0x3000 && runs[1].bytes == 0x1000);
+}
+
+/* A driver lets the entries it does not use name one page. */
+static void a_scratch_page_is_no_run(void **state)
+{
+	struct driver *d = *state;
+	struct vgpu_aperture_run runs[4];
+
+	for (uint32_t i = 0; i < 256; i++)
+		set_entries(d, i, 1, 0x500);
+	set_entries(d, 100, 2, 0x700);
+	unsigned int count = vgpu_aperture_runs(d->v, runs, 4);
+	/* One page of each stretch of them, and what is really there. */
+	assert_int_equal(count, 3);
+	assert_true(runs[1].offset == 100 * PAGE_BYTES && runs[1].bytes == 0x2000);
+}
+
 #define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, driver_teardown)
 
 int main(void)
@@ -210,6 +260,8 @@ int main(void)
 		with_vgpu(senseless_fences),
 		with_vgpu(copies_of_graphics_memory_ignore_fences),
 		cmocka_unit_test(the_mappable_share_has_room_for_pieces_but_no_console),
+		with_vgpu(runs_are_contiguous_on_both_sides),
+		with_vgpu(a_scratch_page_is_no_run),
 	};
 
 	return driver_run("aperture", tests);
