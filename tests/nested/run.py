@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Runs the tests that want /dev/kvm on a machine that has none: in an emulated AMD machine.
 
-    tests/nested/run.py [BUILD…] [--only PATTERN] [--cpus N]
+    tests/nested/run.py [BUILD[:PATTERN]…] [--only PATTERN] [--cpus N]
 
 QEMU's emulation of a CPU has AMD's virtualisation (SVM) with nested paging, so the Debian kernel
 of the guest's image loads its KVM there: the very module, vCPUs, slots and irqfds of a server, only
-slow.  The programs are this machine's own (its root is shared read-only by 9p), from the suite
-"kvm" of each BUILD folder (build).  Results are counted as by scripts/test-runner.py; the last line is
-"N passed, N failed, N skipped".  Where it cannot be done it says why and ends with status 77.
+slow.  The programs are this machine's own (its root is shared read-only by 9p): of the suite "kvm" of
+each BUILD folder (build) those whose name matches PATTERN.  Results are counted as by
+scripts/test-runner.py; the last line is "N passed, N failed, N skipped".  Where it cannot be done it
+says why and ends with status 77.
 """
 import argparse
 import importlib.util
@@ -82,6 +83,8 @@ class Job:
 
 
 def jobs_of(build, only):
+    build, _, pattern = build.partition(":")
+    only = only or ([pattern] if pattern else [])
     listed = subprocess.run(["meson", "introspect", "--tests", build], check=True,
                             capture_output=True, text=True).stdout
     return [Job(build, test) for test in json.loads(listed)

@@ -21,6 +21,11 @@ struct driver;
 
 struct driver_transport {
 	const char *name;
+	/*
+	 * What is repeated very often is enough so many times less often, where an access costs
+	 * much; 0: it costs little.
+	 */
+	unsigned int dear;
 	/* NULL, or why this machine has no such thing: the program is then skipped. */
 	const char *(*missing)(void);
 	/*

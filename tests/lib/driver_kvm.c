@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The driver's transport over KVM: every access of a test is a job for a vCPU, whose guest program
+ * makes it, and what of it exits is served on the thread that runs the vCPU, which is the test's.
+ * Memory is the VM's; config space and the MSI's eventfd are the VMM's, which is this file.
+ *
+ * Threads of a test take the vCPU that is free, or a new one.
+ */
+#include "tests/lib/driver_kvm.h"
+
+#include <linux/pci_regs.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kvm/kvm.h"
+#include "lib/lib.h"
+
+#define BAR0_AT	 0xc0000000u
+#define BAR2_AT	 0xd0000000u
+#define CAP_MSI	 0xacu
+#define SPARE_AT 0x100000000ull /* behind all memory */
+#define TRIGGER	 (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER)
+
+_Static_assert(DRIVER_GUEST_BYTES == RIG_RAM_BYTES, "the driver's memory is the VM's");
+
+struct cpu {
+	struct rig_cpu *rig_cpu, more; /* the first is the rig's own */
+	struct kvm_vcpu *vcpu;
+	struct cpu *next; /* of the free ones */
+};
+
+struct link {
+	struct rig rig;
+	struct ram ram;
+	struct loop loop;
+	struct guest *guest;
+	struct kvm_door *door;
+	struct vgpu_device *device;
+	int msi;
+	unsigned int messages;
+	pthread_mutex_t mutex; /* the device's owner, and who has which vCPU */
+	struct cpu cpus[RIG_MAX_CPUS], *free;
+	unsigned int cpu_count;
+};
+
+/* ---- vCPUs ----------------------------------------------------------------------------------- */
+
+/* With the mutex held. */
+static struct cpu *new_cpu(struct link *link)
+{
+	struct cpu *cpu = &link->cpus[link->cpu_count++];
+
+	cpu->rig_cpu = cpu == link->cpus ? &link->rig.cpu : &cpu->more;
+	if (cpu != link->cpus)
+		assert_int_equal(rig_cpu_open(&link->rig, &cpu->more), 0);
+	assert_int_equal(kvm_vcpu_create(link->door, cpu->rig_cpu->run, &cpu->vcpu), 0);
+	return cpu;
+}
+
+static struct cpu *take_cpu(struct link *link)
+{
+	pthread_mutex_lock(&link->mutex);
+	struct cpu *cpu = link->free;
+	if (cpu)
+		link->free = cpu->next;
+	else
+		cpu = new_cpu(link);
+	pthread_mutex_unlock(&link->mutex);
+	return cpu;
+}
+
+static void give_cpu(struct link *link, struct cpu *cpu)
+{
+	pthread_mutex_lock(&link->mutex);
+	cpu->next = link->free;
+	link->free = cpu;
+	pthread_mutex_unlock(&link->mutex);
+}
+
+static bool serve(void *opaque)
+{
+	return kvm_vcpu_exit(((struct cpu *)opaque)->vcpu);
+}
+
+/* The guest moves @len bytes between @buf and its address space. */
+static void move(struct driver *d, enum rig_kind kind, uint64_t at, uint8_t *buf, size_t len)
+{
+	struct link *link = d->link;
+	struct cpu *cpu = take_cpu(link);
+
+	while (len) {
+		size_t n = MIN(len, RIG_DATA_BYTES);
+		struct rig_job job = { .kind = kind, .at = at, .count = n };
+
+		if (kind == RIG_PUT)
+			memcpy(job.data, buf, n);
+		assert_int_equal(rig_cpu_run(cpu->rig_cpu, &job, serve, cpu), 0);
+		if (kind == RIG_GET)
+			memcpy(buf, job.data, n);
+		at += n;
+		buf += n;
+		len -= n;
+	}
+	give_cpu(link, cpu);
+}
+
+unsigned int driver_kvm_sequence(struct driver *d, const struct rig_access *accesses, size_t count)
+{
+	struct link *link = d->link;
+	struct cpu *cpu = take_cpu(link);
+	struct rig_job job = {
+		.kind = RIG_SEQUENCE, .at = BAR0_AT, .count = 1, .step_count = count
+	};
+
+	assert_true(count <= sizeof(job.steps) / sizeof(job.steps[0]));
+	memcpy(job.steps, accesses, count * sizeof(*accesses));
+	assert_int_equal(rig_cpu_run(cpu->rig_cpu, &job, serve, cpu), 0);
+	unsigned int exits = (unsigned int)cpu->rig_cpu->exits;
+	give_cpu(link, cpu);
+	return exits;
+}
+
+static uint64_t address_of(unsigned int bar, uint64_t offset)
+{
+	return (bar ? BAR2_AT : BAR0_AT) + offset;
+}
+
+static void over_read(struct driver *d, unsigned int bar, uint64_t offset, void *buf, size_t len)
+{
+	move(d, RIG_GET, address_of(bar, offset), buf, len);
+}
+
+static void over_write(struct driver *d, unsigned int bar, uint64_t offset, const void *buf,
+		       size_t len)
+{
+	move(d, RIG_PUT, address_of(bar, offset), (void *)buf, len);
+}
+
+/* ---- The rest of the device ------------------------------------------------------------------ */
+
+static struct vfio_device *vfio_of(struct link *link)
+{
+	return vgpu_device_vfio(link->device);
+}
+
+static void config_set(struct link *link, uint16_t offset, uint32_t value, size_t len)
+{
+	assert_int_equal(
+		vfio_device_write(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, len),
+		0);
+	kvm_door_drain(link->door);
+}
+
+/* What firmware and the bus driver do. */
+static void bring_up(struct link *link)
+{
+	config_set(link, PCI_BASE_ADDRESS_0, BAR0_AT, 4);
+	config_set(link, PCI_BASE_ADDRESS_2, BAR2_AT, 4);
+	config_set(link, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	config_set(link, CAP_MSI + PCI_MSI_FLAGS, PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_ENABLE, 2);
+}
+
+static void connect_msi(struct link *link)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set) + sizeof(int),
+		.flags = TRIGGER,
+		.index = VFIO_PCI_MSI_IRQ_INDEX,
+		.count = 1,
+	};
+
+	link->msi = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = dup(link->msi); /* the device's then */
+	assert_true(fd >= 0);
+	assert_int_equal(vfio_device_set_irqs(vfio_of(link), &set, NULL, 0, &fd, 1), 0);
+}
+
+static uint8_t over_config_read(struct driver *d, uint16_t offset)
+{
+	struct link *link = d->link;
+	uint8_t value;
+
+	pthread_mutex_lock(&link->mutex);
+	vfio_device_read(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, 1);
+	pthread_mutex_unlock(&link->mutex);
+	return value;
+}
+
+static unsigned int over_messages(struct driver *d)
+{
+	struct link *link = d->link;
+	eventfd_t more;
+
+	pthread_mutex_lock(&link->mutex);
+	if (!eventfd_read(link->msi, &more))
+		link->messages += (unsigned int)more;
+	unsigned int messages = link->messages;
+	pthread_mutex_unlock(&link->mutex);
+	return messages;
+}
+
+static void over_reset(struct driver *d)
+{
+	struct link *link = d->link;
+
+	pthread_mutex_lock(&link->mutex);
+	vfio_device_reset(vfio_of(link));
+	bring_up(link);
+	pthread_mutex_unlock(&link->mutex);
+}
+
+static void over_change_map(struct driver *d)
+{
+	struct link *link = d->link;
+	struct guest_kvm_memory spare = {
+		.gpa = gpa(SPARE_AT),
+		.bytes = PAGE_BYTES,
+		.host = link->ram.bytes,
+		.access = GUEST_READ,
+		.install = true,
+	};
+
+	pthread_mutex_lock(&link->mutex);
+	assert_int_equal(guest_kvm_memory_add(link->guest, &spare), 0);
+	assert_int_equal(guest_kvm_memory_remove(link->guest, spare.gpa, spare.bytes), 0);
+	pthread_mutex_unlock(&link->mutex);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static const char *missing(void)
+{
+	struct rig rig;
+	const char *why = rig_open(&rig, false, NULL);
+
+	rig_close(&rig);
+	return why;
+}
+
+static void open_vm(struct link *link)
+{
+	assert_int_equal(ram_init(&link->ram, DRIVER_GUEST_BYTES, true), 0);
+	assert_null(rig_open(&link->rig, false, link->ram.bytes));
+
+	struct guest_kvm_config guest = {
+		.vm_fd = link->rig.vm_fd,
+		.slot_count = 200,
+		.coalesce = true,
+	};
+	struct guest_kvm_memory memory = {
+		.bytes = DRIVER_GUEST_BYTES,
+		.host = link->ram.bytes,
+		.access = GUEST_READ | GUEST_WRITE,
+		.install = true,
+	};
+	assert_int_equal(guest_kvm_create(&guest, &link->guest), 0);
+	assert_int_equal(guest_kvm_memory_add(link->guest, &memory), 0);
+
+	struct kvm_door_config door = {
+		.guest = link->guest,
+		.vm_fd = link->rig.vm_fd,
+		.coalesce = true,
+	};
+	assert_int_equal(kvm_door_create(&door, &link->door), 0);
+}
+
+static void over_open(struct driver *d, bool render_only)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	struct vgpu_device_config config = {
+		.name = "test",
+		.type = vgpu_type_find(DRIVER_TYPE),
+		.render_only = render_only,
+	};
+
+	assert_non_null(link);
+	pthread_mutex_init(&link->mutex, NULL);
+	assert_int_equal(loop_init(&link->loop), 0);
+	open_vm(link);
+	config.loop = &link->loop;
+	config.guest = link->guest;
+	assert_int_equal(vgpu_device_create(&config, &link->device), 0);
+	connect_msi(link);
+	link->free = new_cpu(link);
+	bring_up(link);
+	d->ram = &link->ram;
+	d->v = vgpu_device_vgpu(link->device);
+	d->link = link;
+}
+
+static void over_close(struct driver *d)
+{
+	struct link *link = d->link;
+
+	for (unsigned int i = 0; i < link->cpu_count; i++)
+		kvm_vcpu_destroy(link->cpus[i].vcpu);
+	vgpu_device_destroy(link->device);
+	kvm_door_destroy(link->door);
+	guest_kvm_destroy(link->guest);
+	for (unsigned int i = 1; i < link->cpu_count; i++)
+		rig_cpu_close(link->cpus[i].rig_cpu);
+	rig_close(&link->rig);
+	ram_fini(&link->ram);
+	loop_fini(&link->loop);
+	close(link->msi);
+	pthread_mutex_destroy(&link->mutex);
+	free(link);
+}
+
+const struct driver_transport driver_transport = {
+	.name = "KVM",
+	.dear = 50,
+	.missing = missing,
+	.open = over_open,
+	.close = over_close,
+	.bar_read = over_read,
+	.bar_write = over_write,
+	.config_read = over_config_read,
+	.messages = over_messages,
+	.reset = over_reset,
+	.change_map = over_change_map,
+};
