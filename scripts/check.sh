@@ -84,7 +84,8 @@ else
 	run step "QEMU and the guest's image" --limit 1800 -- sh -c \
 		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
 	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --limit 900 -- \
-		python3 tests/nested/run.py build build-asan build-tsan
+		python3 tests/nested/run.py build 'build-asan:kvm-[hk]|on-kvm|threads' \
+		'build-tsan:hammer|on-kvm|threads'
 	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
 fi
 
