@@ -106,28 +106,34 @@ void vgpu_display_irq_changed(struct vgpu *v, unsigned int pipe)
 	vblank_wanted_update(v, pipe, v->display->now());
 }
 
-/* Blanks that passed while nobody called are one interrupt; the frame counter tells their number.
+/*
+ * Blanks that passed while nobody called are one interrupt; the frame counter tells their number.
+ * The trace also says how late the host's timer was, the one excuse there is for missing some.
  */
-static void pipe_tick(struct vgpu *v, unsigned int index, uint64_t now_ns)
+static void pipe_tick(struct vgpu *v, unsigned int index, uint64_t now_ns, uint64_t late_ns)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
-	uint64_t frames = pipe_frames(pipe, now_ns);
+	uint64_t frames = pipe_frames(pipe, now_ns), missed;
 
 	vgpu_pipe_advance(v, index, now_ns);
 	if (!pipe->running || !pipe->vblank_wanted || frames <= pipe->vblank_last)
 		return;
+	missed = frames - pipe->vblank_last - 1;
 	pipe->vblank_last = frames;
 	vgpu_count(&v->counters.vblanks[index]);
-	TRACE(display_vblank, index, frames, 0, 0);
+	TRACE(display_vblank, index, frames, missed, late_ns / NSEC_PER_USEC);
 	vgpu_irq_assert(v, IRQ_DE_PIPE(index), GEN8_PIPE_VBLANK);
 }
 
 void vgpu_display_tick(struct vgpu *v, uint64_t now_ns)
 {
+	uint64_t asked_ns;
+
 	vgpu_lock(v);
+	asked_ns = v->display->timer_ns;
 	v->display->timer_ns = 0;
 	for (unsigned int i = 0; i < VGPU_PIPES; i++)
-		pipe_tick(v, i, now_ns);
+		pipe_tick(v, i, now_ns, asked_ns && now_ns > asked_ns ? now_ns - asked_ns : 0);
 	timer_update(v);
 	vgpu_unlock(v);
 }
