@@ -35,6 +35,7 @@ need() {
 }
 
 # make_root: Debian's packages into a tar file; what differs is done by image/customise in there.
+# X.Org depends on Mesa, of which nothing is used: its drivers and their compiler stay out.
 make_root() {
 	INITRD=No nice mmdebstrap --quiet --mode="${MEDIANT_MMDEBSTRAP_MODE:-auto}" \
 		--variant=essential --architectures=amd64 \
@@ -42,6 +43,8 @@ make_root() {
 		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \
+		--dpkgopt='path-exclude=/usr/lib/*/dri/*' \
 		--customize-hook="upload $here/guest/image/init /tmp/mediant-init" \
 		--customize-hook="upload $here/guest/image/customise /tmp/customise" \
 		--customize-hook='chroot "$1" sh /tmp/customise' \
