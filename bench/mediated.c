@@ -228,12 +228,13 @@ static int user_translate(struct gpu_as *as, gma_t gma, unsigned int access, str
 }
 
 /* Nothing of a flat space ever changes: what was translated once need not even be compared. */
-static void user_block(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again)
+static void user_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
+		       bool again)
 {
 }
 
 static const struct gpu_as_ops ring_ops = { .translate = ring_translate };
-static const struct gpu_as_ops user_ops = { .translate = user_translate, .block = user_block };
+static const struct gpu_as_ops user_ops = { .translate = user_translate, .enter = user_enter };
 
 static uint32_t reg_read(struct gpu_client *client, enum gpu_engine engine, uint32_t offset)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is left to do after the translations of a space were dropped when its page tables are still
- * the same: 64 MiB of graphics addresses, one access for each page table, which enters what was in
+ * the same: 128 MiB of graphics addresses, one access for each page table, which enters what was in
  * use of it, beside a memcmp() of the very same tables with a copy.  Then what it costs to look at
  * every page: with nothing dropped (no more could be gained by seeing the guest's stores to its
  * tables), after an invalidation, and with all forgotten.
@@ -16,7 +16,7 @@
 #include "bench/bench.h"
 #include "shadow/shadow.h"
 
-#define SPACE_BYTES (64ull << 20)
+#define SPACE_BYTES (128ull << 20) /* all that the TLB holds */
 #define PAGES	    (SPACE_BYTES / PAGE_BYTES)
 #define TABLES	    (PAGES / 512)
 #define TABLE_BYTES (PAGES * 8)

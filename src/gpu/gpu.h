@@ -67,15 +67,22 @@ struct gpu_page {
 	uint64_t source; /* what it was made of, for the block method; else nothing */
 };
 
-#define GPU_TLB_BLOCKS	    256u
-#define GPU_TLB_BLOCK_PAGES 128u
-#define GPU_TLB_BLOCK_SHIFT (PAGE_SHIFT + 7)
+#define GPU_TLB_TABLES	    64u
+#define GPU_TLB_TABLE_PAGES 512u
+#define GPU_TLB_BLOCKS	    4u /* of a table */
+#define GPU_TLB_BLOCK_PAGES (GPU_TLB_TABLE_PAGES / GPU_TLB_BLOCKS)
 
-/* Translations of neighbouring pages. */
-struct gpu_tlb_block {
-	uint64_t page[GPU_TLB_BLOCK_PAGES]; /* host address | enum gpu_access; 0: not translated */
-	uint64_t source[GPU_TLB_BLOCK_PAGES]; /* gpu_page.source of each */
-	uint64_t origin;		      /* the owner's */
+/* Translations of the 512 neighbours that a page table stands for; its blocks come and go alone. */
+struct gpu_tlb_table {
+	uint64_t page[GPU_TLB_TABLE_PAGES]; /* host address | enum gpu_access; 0: not translated */
+	uint64_t source[GPU_TLB_TABLE_PAGES]; /* gpu_page.source of each */
+	uint64_t origin[GPU_TLB_BLOCKS];      /* the owner's, of each block */
+};
+
+/* Some blocks of a table, side by side. */
+struct gpu_tlb_blocks {
+	struct gpu_tlb_table *table;
+	unsigned int first, count;
 };
 
 struct gpu_as;
@@ -90,12 +97,13 @@ struct gpu_as_ops {
 	 */
 	bool (*stale)(struct gpu_as *as);
 	/*
-	 * The block that begins at @first is used for the first time since translations were
-	 * dropped.  @again: it has some from before, and the method clears those whose source is
-	 * no longer the same; the rest is as good as new.  Else it is empty.  NULL: what is
-	 * dropped is translated again.
+	 * Blocks of pages, of which the first begins at @first, are met for the first time since
+	 * translations were dropped.  @again: they have some from before, and the method clears
+	 * those whose source is no longer the same; the rest is as good as new.  Else they are
+	 * empty.  NULL: what is dropped is translated again.
 	 */
-	void (*block)(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again);
+	void (*enter)(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
+		      bool again);
 };
 
 /*
@@ -107,10 +115,10 @@ struct gpu_as {
 	const struct gpu_as_ops *ops;
 	unsigned int address_bits; /* 32 for the GGTT, 48 for a PPGTT: addresses are cut to it */
 	uint32_t epoch;		   /* part of every tag, so that dropping all is one increment */
-	uint32_t spread;	   /* the owner's: blocks of spaces that take turns lie apart */
+	uint32_t spread;	   /* the owner's: tables of spaces that take turns lie apart */
 	/* Of each block: epoch above bit 36, number below; epochs start at 1, and 0 is none. */
-	uint64_t tag[GPU_TLB_BLOCKS];
-	struct gpu_tlb_block block[GPU_TLB_BLOCKS];
+	uint64_t tag[GPU_TLB_TABLES * GPU_TLB_BLOCKS];
+	struct gpu_tlb_table table[GPU_TLB_TABLES];
 	uint64_t drops; /* how often that was; from 1 on, and never the same again */
 	uint64_t hits, misses;
 };

@@ -79,15 +79,16 @@ static bool ggtt_stale(struct gpu_as *as)
 	return shadow_translations_stale(as, ggtt->guest, &ggtt->generation, &ggtt->dropped);
 }
 
-static void ggtt_block(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again)
+static void ggtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
+		       bool again)
 {
 	struct shadow_ggtt *ggtt = container_of(as, struct shadow_ggtt, as);
 	uint64_t index = first.v >> PAGE_SHIFT;
 
-	if (index + GPU_TLB_BLOCK_PAGES <= ggtt->count)
-		shadow_block_sync(block, (const uint64_t *)&ggtt->entries[index], 1, again);
+	if (index + blocks->count * GPU_TLB_BLOCK_PAGES <= ggtt->count)
+		shadow_blocks_sync(blocks, (const uint64_t *)&ggtt->entries[index], 1, again);
 	else
-		shadow_block_clear(block, again);
+		shadow_blocks_clear(blocks);
 }
 
 static const struct gpu_as_ops ggtt_ops = {
@@ -95,7 +96,7 @@ static const struct gpu_as_ops ggtt_ops = {
 	.read = ggtt_read,
 	.write = ggtt_write,
 	.stale = ggtt_stale,
-	.block = ggtt_block,
+	.enter = ggtt_enter,
 };
 
 void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,

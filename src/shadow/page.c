@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last step of every walk: a guest-physical page, found inside the guest's
- * memory or refused. Pure but for the guest_ops it calls; inside guest_enter().
+ * The last step of every walk: a guest-physical page, found inside the guest's memory or refused.
+ * Pure but for the guest_ops it calls; inside guest_enter().
  */
 #include "shadow/page.h"
 
@@ -15,8 +15,7 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 
 	*page = (struct gpu_page){ 0 };
 	if ((access & GPU_WRITE) && !writable) {
-		/* Reads and writes go through the methods, which keep the ones and drop the
-		 * others.
+		/* Reads and writes go through the methods, which keep the ones and drop the others.
 		 */
 		page->writable = true;
 		return 0;
@@ -32,76 +31,90 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 	if (page->host)
 		return (access & GPU_WRITE) && !page->writable ? -EFAULT : 0;
 
-	/* No mapping: is there memory at all?  One byte tells, and costs a message
-	 * only here. */
+	/* No mapping: is there memory at all?  One byte tells, and costs a message only here. */
 	uint8_t probe;
 	page->writable = writable;
 	return guest_read(guest, at, &probe, 1);
 }
 
-/* ---- Blocks
- * ----------------------------------------------------------------------------------
- */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
 /*
- * Like memcmp(), which may not be given memory that a guest changes meanwhile:
- * some of the C library's read a difference a second time and do not expect it
- * to be gone.  Whatever is read here is right: an entry that changes now may be
- * seen after the next drop.
+ * Like memcmp(), which may not be given memory that a guest changes meanwhile: some of the C
+ * library's read a difference a second time and do not expect it to be gone.  Whatever is read
+ * here is right: an entry that changes now may be seen after the next drop.
  */
 typedef uint64_t entries_t __attribute__((vector_size(32), aligned(8), may_alias));
 
 static inline __attribute__((always_inline, no_sanitize("thread"))) bool
-compare(const uint64_t *now, const uint64_t *then)
+compare(const uint64_t *now, const uint64_t *then, unsigned int count)
 {
 	const entries_t *a = (const entries_t *)now, *b = (const entries_t *)then;
-	entries_t odd = { 0 }, even = { 0 };
+	entries_t p = { 0 }, q = { 0 }, r = { 0 }, t = { 0 };
 
-	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES / 4; i += 2) {
-		even |= a[i] ^ b[i];
-		odd |= a[i + 1] ^ b[i + 1];
+	for (const entries_t *end = a + count / 4; a < end; a += 4, b += 4) {
+		p |= a[0] ^ b[0];
+		q |= a[1] ^ b[1];
+		r |= a[2] ^ b[2];
+		t |= a[3] ^ b[3];
 	}
-	even |= odd;
-	return !(even[0] | even[1] | even[2] | even[3]);
+	p |= q | r | t;
+	return !(p[0] | p[1] | p[2] | p[3]);
 }
 
 __attribute__((target("avx2"), no_sanitize("thread"))) static bool
-compare_avx2(const uint64_t *now, const uint64_t *then)
+compare_avx2(const uint64_t *now, const uint64_t *then, unsigned int count)
 {
-	return compare(now, then);
+	return compare(now, then, count);
 }
 
-static bool is_same(const uint64_t *now, const uint64_t *then)
+static bool is_same(const uint64_t *now, const uint64_t *then, unsigned int count)
 {
-	return __builtin_cpu_supports("avx2") ? compare_avx2(now, then) : compare(now, then);
+	return __builtin_cpu_supports("avx2") ? compare_avx2(now, then, count)
+					      : compare(now, then, count);
 }
 
-void shadow_block_sync(struct gpu_tlb_block *block, const uint64_t *now, uint64_t origin,
+static void sync_block(struct gpu_tlb_table *table, unsigned int block, const uint64_t *now,
 		       bool again)
 {
-	again &= block->origin == origin;
-	if (likely(again && is_same(now, block->source)))
-		return;
-	block->origin = origin;
+	uint64_t *page = &table->page[block * GPU_TLB_BLOCK_PAGES];
+	uint64_t *source = &table->source[block * GPU_TLB_BLOCK_PAGES];
+
 	for (unsigned int i = 0; i < GPU_TLB_BLOCK_PAGES; i++) {
 		uint64_t entry = __atomic_load_n(&now[i], __ATOMIC_RELAXED);
 
-		if (!again || entry != block->source[i])
-			block->page[i] = 0;
-		block->source[i] = entry;
+		if (!again || entry != source[i])
+			page[i] = 0;
+		source[i] = entry;
 	}
 }
 
-void shadow_block_clear(struct gpu_tlb_block *block, bool again)
+void shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
+			bool again)
 {
-	block->origin = 0;
-	if (again)
-		memset(block->page, 0, sizeof(block->page));
+	struct gpu_tlb_table *table = blocks->table;
+	unsigned int end = blocks->first + blocks->count;
+	bool same = again;
+
+	for (unsigned int i = blocks->first; i < end; i++)
+		same &= table->origin[i] == origin;
+	if (likely(same && is_same(now, &table->source[blocks->first * GPU_TLB_BLOCK_PAGES],
+				   blocks->count * GPU_TLB_BLOCK_PAGES)))
+		return;
+	for (unsigned int i = blocks->first; i < end; i++, now += GPU_TLB_BLOCK_PAGES) {
+		sync_block(table, i, now, again && table->origin[i] == origin);
+		table->origin[i] = origin;
+	}
 }
 
-/* ---- Drops
- * -----------------------------------------------------------------------------------
- */
+void shadow_blocks_clear(const struct gpu_tlb_blocks *blocks)
+{
+	memset(&blocks->table->page[blocks->first * GPU_TLB_BLOCK_PAGES], 0,
+	       blocks->count * GPU_TLB_BLOCK_PAGES * sizeof(uint64_t));
+	memset(&blocks->table->origin[blocks->first], 0, blocks->count * sizeof(uint64_t));
+}
+
+/* ---- Drops ----------------------------------------------------------------------------------- */
 
 bool shadow_translations_stale(struct gpu_as *as, struct guest *guest, uint64_t *seen,
 			       _Atomic bool *dropped)

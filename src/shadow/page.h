@@ -19,13 +19,13 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 		    struct gpu_page *page);
 
 /*
- * The block method's work: @now are the entries of the block's pages as they are, @origin what else
+ * The enter method's work: @now are the entries of the blocks' pages as they are, @origin what else
  * their translations were made of (not 0).  Translations of entries that changed are cleared.
  */
-void shadow_block_sync(struct gpu_tlb_block *block, const uint64_t *now, uint64_t origin,
-		       bool again);
+void shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
+			bool again);
 /* There are no such entries: nothing is kept. */
-void shadow_block_clear(struct gpu_tlb_block *block, bool again);
+void shadow_blocks_clear(const struct gpu_tlb_blocks *blocks);
 
 /*
  * True once after another thread set *@dropped; forgets all translations when the guest's memory

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The per-process GTT: a walk of the guest's four-level tables, PML4[47:39] →
- * PDP[38:30] → PD[29:21] → PT[20:12], 512 eight-byte entries each (i915:
- * gt/gen8_ppgtt.c).
+ * The per-process GTT: a walk of the guest's four-level tables, PML4[47:39] → PDP[38:30] →
+ * PD[29:21] → PT[20:12], 512 eight-byte entries each (i915: gt/gen8_ppgtt.c).
  *
- * The tables are guest memory and change under the walk.  Each entry is loaded
- * once, as one 64-bit access, and what was loaded is what is used; a torn or
- * stale table can only lead to a page of this guest or to a fault.  Large
- * pages: PDE bit 7 (PS) maps 2 MiB, PDE bit 11 (IPS) says that the table holds
- * 64 KiB pages, of which the hardware looks at every 16th entry only. PDP bit 7
- * would map 1 GiB; Gen9 supports it, and so does the walk.
+ * The tables are guest memory and change under the walk.  Each entry is loaded once, as one
+ * 64-bit access, and what was loaded is what is used; a torn or stale table can only lead to a
+ * page of this guest or to a fault.  Large pages: PDE bit 7 (PS) maps 2 MiB, PDE bit 11 (IPS) says
+ * that the table holds 64 KiB pages, of which the hardware looks at every 16th entry only.
+ * PDP bit 7 would map 1 GiB; Gen9 supports it, and so does the walk.
  */
 #include "shadow/page.h"
 #include "shadow/shadow.h"
@@ -52,8 +50,7 @@ static gpa_t page_in(uint64_t entry, gma_t gma, uint64_t bytes)
 	return gpa(base | (gma.v & (bytes - 1) & ~(PAGE_BYTES - 1)));
 }
 
-/* Bytes that an entry of @level maps by itself, 0 when it points to another
- * table. */
+/* Bytes that an entry of @level maps by itself, 0 when it points to another table. */
 static uint64_t leaf_bytes(uint64_t entry, unsigned int level, bool ips)
 {
 	if (level == 1)
@@ -74,8 +71,7 @@ static void start_walk(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shado
 	};
 }
 
-/* Looks at one table: 0 with the page, or with the next table as the one to
- * look at. */
+/* Looks at one table: 0 with the page, or with the next table as the one to look at. */
 static int walk_level(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
 {
 	uint64_t index = table_index(gma, walk->level);
@@ -107,16 +103,14 @@ int shadow_ppgtt_walk(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk 
 	return 0;
 }
 
-/* ---- Page tables
- * -----------------------------------------------------------------------------
+/* ---- Page tables -----------------------------------------------------------------------------
  */
 
 #define TABLE_SHIFT	21 /* an entry of a page directory stands for 2 MiB */
 #define DIRECTORY_SHIFT 30
 
-/* As start_walk(), but for the two upper levels when they were walked to the
- * same end before. */
-static void start_from_directory(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+/* As start_walk(), but below the upper levels when they were walked since the last drop. */
+static void start_below(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
 {
 	struct shadow_directory *directory = &ppgtt->directory;
 
@@ -127,16 +121,15 @@ static void start_from_directory(struct shadow_ppgtt *ppgtt, gma_t gma, struct s
 	start_walk(ppgtt, gma, walk);
 	while (walk->level > 2)
 		if (walk_level(ppgtt, gma, walk) || walk->page_bytes)
-			return; /* the caller meets it again */
+			return; /* the caller will find out */
 	directory->drops = ppgtt->as.drops;
 	directory->number = gma.v >> DIRECTORY_SHIFT;
 	directory->walk = *walk;
 }
 
 /*
- * The table of 4 KiB pages for @gma; NULL: there is none, or pages are larger.
- * The last one is remembered: like hardware's caches of upper levels it is
- * forgotten with the translations.
+ * The table of 4 KiB pages for @gma; NULL: there is none, or pages are larger.  The last one is
+ * remembered: like hardware's caches of upper levels it is forgotten with the translations.
  */
 static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t gma)
 {
@@ -146,7 +139,7 @@ static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t g
 
 	if (likely(table->drops == ppgtt->as.drops && table->number == gma.v >> TABLE_SHIFT))
 		return table;
-	start_from_directory(ppgtt, gma, &walk);
+	start_below(ppgtt, gma, &walk);
 	while (walk.level > 1)
 		if (walk_level(ppgtt, gma, &walk) || walk.page_bytes)
 			return NULL;
@@ -172,8 +165,7 @@ static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *
 	if (!table || !table->entries)
 		return shadow_ppgtt_walk(ppgtt, gma, walk);
 	walk->entry = __atomic_load_n(&table->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
-	/* What is there now counts when an entry was not present: hardware does not
-	 * cache that. */
+	/* What is there now counts when an entry was not present: hardware does not cache that. */
 	if (!(walk->entry & ENTRY_PRESENT))
 		return shadow_ppgtt_walk(ppgtt, gma, walk);
 	walk->writable = table->writable && (walk->entry & ENTRY_RW);
@@ -181,23 +173,23 @@ static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *
 	return 0;
 }
 
-static void ppgtt_block(struct gpu_as *as, gma_t first, struct gpu_tlb_block *block, bool again)
+static void ppgtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
+			bool again)
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
 	const struct shadow_table *table = find_table(ppgtt, first);
-	uint64_t index = table_index(first, 1), copy[GPU_TLB_BLOCK_PAGES];
+	uint64_t index = table_index(first, 1), copy[GPU_TLB_TABLE_PAGES];
+	size_t bytes = blocks->count * GPU_TLB_BLOCK_PAGES * sizeof(uint64_t);
 
 	if (table && table->entries)
-		shadow_block_sync(block, &table->entries[index], 1 + table->writable, again);
-	else if (table &&
-		 !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, sizeof(copy)))
-		shadow_block_sync(block, copy, 1 + table->writable, again);
+		shadow_blocks_sync(blocks, &table->entries[index], 1 + table->writable, again);
+	else if (table && !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, bytes))
+		shadow_blocks_sync(blocks, copy, 1 + table->writable, again);
 	else
-		shadow_block_clear(block, again);
+		shadow_blocks_clear(blocks);
 }
 
-/* ---- As an address space
- * -----------------------------------------------------------------------
+/* ---- As an address space -----------------------------------------------------------------------
  */
 
 static int ppgtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
@@ -246,7 +238,7 @@ static const struct gpu_as_ops ppgtt_ops = {
 	.read = ppgtt_read,
 	.write = ppgtt_write,
 	.stale = ppgtt_stale,
-	.block = ppgtt_block,
+	.enter = ppgtt_enter,
 };
 
 void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
@@ -261,8 +253,7 @@ void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
 	ppgtt->directory = (struct shadow_directory){ 0 };
 }
 
-/* Spaces that take turns share few blocks: the root's page number decides where
- * they begin. */
+/* Spaces that take turns share few blocks: the root's page number decides where they begin. */
 static void load_root(struct shadow_ppgtt *ppgtt, gpa_t root, unsigned int address_bits)
 {
 	ppgtt->as.address_bits = address_bits;

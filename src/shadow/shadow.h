@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's GPU page tables turned into checked host pages: address spaces
- * for the GPU. A table entry is believed only after its address was found
- * inside the guest's mapped memory. Translations are cached in the gpu_as;
- * owners drop them with gpu_as_invalidate() where hardware drops its TLB, and
- * the `stale` method drops them when the guest's memory map changed or another
+ * The guest's GPU page tables turned into checked host pages: address spaces for the GPU.
+ * A table entry is believed only after its address was found inside the guest's mapped memory.
+ * Translations are cached in the gpu_as; owners drop them with gpu_as_invalidate() where hardware
+ * drops its TLB, and the `stale` method drops them when the guest's memory map changed or another
  * thread asked for it.
  */
 #ifndef SHADOW_SHADOW_H
@@ -28,8 +27,8 @@ void shadow_ggtt_init(struct shadow_ggtt *ggtt, struct guest *guest,
 		      const _Atomic uint64_t *entries, uint32_t count);
 
 /*
- * Only the addresses of these two ranges translate, whatever the table says
- * about others; before the first use.
+ * Only the addresses of these two ranges translate, whatever the table says about others; before
+ * the first use.
  */
 void shadow_ggtt_limit(struct shadow_ggtt *ggtt, const struct gpu_range *share);
 
@@ -45,8 +44,7 @@ struct shadow_walk {
 	bool wide; /* a table of 64 KiB pages */
 };
 
-/* A per-process GTT in guest memory: four levels below a PML4, or 32 bits below
- * 4 directories. */
+/* A per-process GTT in guest memory: four levels below a PML4, or 32 bits below 4 directories. */
 struct shadow_ppgtt {
 	struct gpu_as as;
 	struct guest *guest;
@@ -55,8 +53,7 @@ struct shadow_ppgtt {
 	gpa_t pdp[4];
 	uint64_t generation;
 	_Atomic bool dropped; /* another thread invalidated it */
-	/* The page table last walked to, of 4 KiB pages, until translations are
-	 * dropped. */
+	/* The page table last walked to, of 4 KiB pages, until translations are dropped. */
 	struct shadow_table {
 		uint64_t drops;	 /* as.drops then; 0: none */
 		uint64_t number; /* of its 2 MiB of addresses */
@@ -73,14 +70,12 @@ struct shadow_ppgtt {
 };
 
 void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest);
-/* Another root, or the same again (a context switch): drops the translations.
- */
+/* Another root, or the same again (a context switch): drops the translations. */
 void shadow_ppgtt_load(struct shadow_ppgtt *ppgtt, gpa_t pml4);
 /* The same for a 32-bit space of four page directories. */
 void shadow_ppgtt_load_legacy(struct shadow_ppgtt *ppgtt, const gpa_t pdp[4]);
 
-/* Makes the translations stale, from any thread: an invalidation by register.
- */
+/* Makes the translations stale, from any thread: an invalidation by register. */
 static inline void shadow_ggtt_invalidate(struct shadow_ggtt *ggtt)
 {
 	atomic_store_explicit(&ggtt->dropped, true, memory_order_release);

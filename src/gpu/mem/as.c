@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: the TLB in front of the owner's translate method, and copies
- * across pages.  A page without a host mapping is reached through the owner's
- * read and write methods.  Called on the lane that runs a workload, or by
- * whoever owns the address space while no lane runs it.
+ * Address spaces: the TLB in front of the owner's translate method, and copies across pages.  A
+ * page without a host mapping is reached through the owner's read and write methods.  Called on
+ * the lane that runs a workload, or by whoever owns the address space while no lane runs it.
  *
- * Dropping the TLB is frequent (each request of i915 asks for it) and must cost
- * nothing: every tag carries the epoch it was made in, so one increment leaves
- * all blocks behind.  A block that is met again is shown to the owner, who
- * compares what its translations were made of with what is there now: most
- * drops change nothing, and comparing is much cheaper than translating.
+ * Dropping the TLB is frequent (each request of i915 asks for it) and must cost nothing: every tag
+ * carries the epoch it was made in, so one increment leaves all blocks behind.  A block that is
+ * met again is shown to the owner, who compares what its translations were made of with what is
+ * there now: most drops change nothing, and comparing is much cheaper than translating.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,54 +43,63 @@ void gpu_as_forget(struct gpu_as *as)
 	gpu_as_invalidate(as);
 }
 
-#define BLOCK_BYTES (BIT_ULL(GPU_TLB_BLOCK_SHIFT))
-#define GROUP_BYTES (4 * BLOCK_BYTES) /* a page table's */
-
-/* The block at @slot for the pages around @gma_, old or new. */
-static void enter_block(struct gpu_as *as, unsigned int slot, uint64_t gma_, bool again)
+/* The block at @slot, which had nothing to do with the pages around @gma_. */
+static void enter_new(struct gpu_as *as, unsigned int slot, uint64_t gma_)
 {
-	struct gpu_tlb_block *block = &as->block[slot];
+	const struct gpu_tlb_blocks blocks = {
+		.table = &as->table[slot / GPU_TLB_BLOCKS],
+		.first = slot % GPU_TLB_BLOCKS,
+		.count = 1,
+	};
 
-	if (!again)
-		memset(block->page, 0, sizeof(block->page));
-	if (as->ops->block)
-		as->ops->block(as, gma(gma_ & ~(BLOCK_BYTES - 1)), block, again);
+	memset(&blocks.table->page[blocks.first * GPU_TLB_BLOCK_PAGES], 0,
+	       GPU_TLB_BLOCK_PAGES * sizeof(uint64_t));
+	if (as->ops->enter)
+		as->ops->enter(as, gma(gma_ & ~(BIT_ULL(AS_BLOCK_SHIFT) - 1)), &blocks, false);
 	as->tag[slot] = as_tag(as, gma_);
 }
 
 /*
- * The first access to a block since a drop.  Its neighbours in the page table
- * that were last met in the same round will be met in this one: they are
- * entered with it.
+ * A block that was there before the last drop, and with it its neighbours in the page table that
+ * were met in the same round: they will be met in this one.
  */
-static void enter(struct gpu_as *as, unsigned int slot, uint64_t gma_)
+static void enter_again(struct gpu_as *as, unsigned int slot, uint64_t gma_)
 {
-	uint64_t tag = as_tag(as, gma_), old = as->tag[slot], group = gma_ & ~(GROUP_BYTES - 1);
+	uint64_t *tags = &as->tag[slot & ~(GPU_TLB_BLOCKS - 1)];
+	uint64_t first = gma_ & ~(BIT_ULL(AS_TABLE_SHIFT) - 1);
+	uint64_t met = tags[slot % GPU_TLB_BLOCKS] - slot % GPU_TLB_BLOCKS;
+	uint64_t tag = as_tag(as, first);
+	struct gpu_tlb_blocks blocks = { .table = &as->table[slot / GPU_TLB_BLOCKS] };
 
-	if (!as->ops->block || !old || (old ^ tag) & NUMBER_MASK) {
-		enter_block(as, slot, gma_, false);
-		return;
-	}
-	for (uint64_t at = group; at < group + GROUP_BYTES; at += BLOCK_BYTES) {
-		unsigned int other = as_slot(as, at);
-		uint64_t met = (old & ~NUMBER_MASK) | at >> GPU_TLB_BLOCK_SHIFT;
-
-		if (as->tag[other] == met)
-			enter_block(as, other, at, true);
+	for (unsigned int i = 0; i < GPU_TLB_BLOCKS; i += blocks.count ? blocks.count : 1) {
+		blocks.first = i;
+		blocks.count = 0;
+		while (i + blocks.count < GPU_TLB_BLOCKS &&
+		       tags[i + blocks.count] == met + i + blocks.count) {
+			tags[i + blocks.count] = tag + i + blocks.count;
+			blocks.count++;
+		}
+		if (blocks.count)
+			as->ops->enter(as, gma(first + ((uint64_t)i << AS_BLOCK_SHIFT)), &blocks,
+				       true);
 	}
 }
 
 uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
 {
 	unsigned int slot = as_slot(as, gma_), number = as_page(gma_);
-	struct gpu_tlb_block *block = &as->block[slot];
+	struct gpu_tlb_table *table = &as->table[slot / GPU_TLB_BLOCKS];
+	uint64_t tag = as_tag(as, gma_), old = as->tag[slot];
 	struct gpu_page page = { 0 };
 
-	if (as->tag[slot] != as_tag(as, gma_)) {
-		enter(as, slot, gma_);
-		if ((block->page[number] & access) == access) {
+	if (old != tag) {
+		if (old && !((old ^ tag) & NUMBER_MASK) && as->ops->enter)
+			enter_again(as, slot, gma_);
+		else
+			enter_new(as, slot, gma_);
+		if ((table->page[number] & access) == access) {
 			as->hits++;
-			return block->page[number];
+			return table->page[number];
 		}
 	}
 	as->misses++;
@@ -100,13 +107,12 @@ uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
 		return 0;
 	if ((access & GPU_WRITE) && !page.writable)
 		return 0;
-	/* No host page begins in the middle of a dword; if one did, the methods would
-	 * serve it. */
+	/* No host page begins inside a dword; if one did, the methods would serve it. */
 	if ((uintptr_t)page.host & AS_PAGE_FLAGS)
 		page.host = NULL;
-	block->source[number] = page.source;
-	block->page[number] = (uintptr_t)page.host | GPU_READ | (page.writable ? GPU_WRITE : 0);
-	return block->page[number];
+	table->source[number] = page.source;
+	table->page[number] = (uintptr_t)page.host | GPU_READ | (page.writable ? GPU_WRITE : 0);
+	return table->page[number];
 }
 
 static int read_page(struct gpu_as *as, uint64_t at, void *buf, size_t len)

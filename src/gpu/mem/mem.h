@@ -9,7 +9,9 @@
 #include "gpu/gpu.h"
 
 #define AS_NUMBER_BITS 36u /* of a block's number in its tag */
-#define AS_PAGE_FLAGS  3u  /* of a page in its block */
+#define AS_BLOCK_SHIFT (PAGE_SHIFT + 7)
+#define AS_TABLE_SHIFT (PAGE_SHIFT + 9)
+#define AS_PAGE_FLAGS  3u /* of a page in its block */
 
 /*
  * The page at @gma (already cut to the address bits), translated when it must be: its host address
@@ -24,26 +26,29 @@ static inline uint64_t as_cut(const struct gpu_as *as, gma_t gma)
 
 static inline uint64_t as_tag(const struct gpu_as *as, uint64_t gma)
 {
-	return (uint64_t)as->epoch << AS_NUMBER_BITS | gma >> GPU_TLB_BLOCK_SHIFT;
+	return (uint64_t)as->epoch << AS_NUMBER_BITS | gma >> AS_BLOCK_SHIFT;
 }
 
+/* The block for @gma, of all there are. */
 static inline unsigned int as_slot(const struct gpu_as *as, uint64_t gma)
 {
-	uint64_t number = gma >> GPU_TLB_BLOCK_SHIFT;
+	uint64_t table = gma >> AS_TABLE_SHIFT;
 
-	return (number ^ number >> 8 ^ as->spread) % GPU_TLB_BLOCKS;
+	return (unsigned int)(((table + (table >> 6) + as->spread) % GPU_TLB_TABLES) *
+				      GPU_TLB_BLOCKS +
+			      (gma >> AS_BLOCK_SHIFT) % GPU_TLB_BLOCKS);
 }
 
 static inline unsigned int as_page(uint64_t gma)
 {
-	return (gma >> PAGE_SHIFT) % GPU_TLB_BLOCK_PAGES;
+	return (gma >> PAGE_SHIFT) % GPU_TLB_TABLE_PAGES;
 }
 
 /* The page from the TLB when it is there and allows @access. */
 static inline uint64_t as_lookup(struct gpu_as *as, uint64_t gma, unsigned int access)
 {
 	unsigned int slot = as_slot(as, gma);
-	uint64_t page = as->block[slot].page[as_page(gma)];
+	uint64_t page = as->table[slot / GPU_TLB_BLOCKS].page[as_page(gma)];
 
 	if (unlikely(as->tag[slot] != as_tag(as, gma) || (page & access) != access))
 		return as_translate(as, gma, access);
