@@ -79,22 +79,25 @@ void guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t byte
 	}
 }
 
-/* In a reader section: what is found stays until the slot is made, and goes only with it. */
+/*
+ * In a reader section: what is found stays until the slot is made, and goes only with it.  Memory
+ * that is not mapped here has no address that KVM could be told.
+ */
 static int add_alias(struct guest_kvm *kvm, const struct guest_window *window)
 {
-	const struct guest_slot *slot = guest_slots_find(&kvm->slots, window->of.v);
+	size_t len;
+	void *host = guest_slots_map(&kvm->slots, window->of.v, GUEST_READ, &len);
 
-	if (!slot || !range_fits(window->of.v - slot->gpa, window->bytes, slot->bytes) ||
-	    guest_kvm_any_tracked(kvm, window->of.v, window->bytes))
+	if (!host || len < window->bytes || guest_kvm_any_tracked(kvm, window->of.v, window->bytes))
 		return -EFAULT;
-	uint8_t *host = slot->host + (window->of.v - slot->gpa);
+	bool writable = guest_slots_map(&kvm->slots, window->of.v, GUEST_WRITE, &len);
 	if (PAGE_OFFSET((uintptr_t)host))
 		return -EINVAL;
 	return add(kvm, (struct kvm_slot){
 				.gpa = window->gpa.v,
 				.bytes = window->bytes,
 				.host = host,
-				.read_only = !window->writable || !(slot->access & GUEST_WRITE),
+				.read_only = !window->writable || !writable,
 				.alias = true,
 				.of = window->of.v,
 			});

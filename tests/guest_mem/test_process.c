@@ -105,6 +105,32 @@ static void what_cannot_be_lent(void **state)
 	close(file);
 }
 
+/*
+ * What KVM could be told to show is an address of ours, where there is something else.  It is not
+ * even asked: the file that stands for it here knows no such request.
+ */
+static void what_no_window_shows(void **state)
+{
+	struct vmm *vmm = *state;
+	struct guest_window window = {
+		.gpa = gpa(4 * BYTES),
+		.bytes = PAGE_BYTES,
+		.alias = true,
+		.of = gpa(PAGE_BYTES),
+		.writable = true,
+	};
+	struct guest_kvm_config config = {
+		.vm_fd = memfd_create("no hypervisor", MFD_CLOEXEC),
+		.slot_count = 4,
+	};
+
+	guest_kvm_destroy(vmm->guest);
+	assert_int_equal(guest_kvm_create(&config, &vmm->guest), 0);
+	assert_int_equal(add_memory(vmm, vmm->pidfd, (uintptr_t)vmm->memory), 0);
+	assert_int_equal(vmm->guest->ops->window(vmm->guest, &window, true), -EFAULT);
+	close(config.vm_fd);
+}
+
 /* Root may trace everybody, so it becomes somebody; who is somebody meets one that forbids it. */
 static bool become_a_stranger(void)
 {
@@ -233,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_vmm(what_cannot_be_lent),
+		with_vmm(what_no_window_shows),
 		with_vmm(a_process_that_may_not_be_traced),
 		with_vmm(a_process_that_has_ended),
 		with_vmm(a_process_that_ends_in_the_middle),
