@@ -5,7 +5,7 @@
   test-runner.py step NAME [--limit S] [--quiet] -- COMMAND...
         runs one command; its last line "N passed, N failed, N skipped" is its count, else it
         counts as one case.  Exit status 77 is a skip, explained by its last line.
-  test-runner.py meson NAME BUILD [--suite S] [--slow F] [--only PATTERN]
+  test-runner.py meson NAME BUILD [--suite S] [--no-suite S] [--slow F] [--only PATTERN]
         runs the tests of a Meson build folder, two at a time; cmocka's cases count one by one.
   test-runner.py report
         what was skipped and why, the slowest, and the totals of all runs since `begin`.
