@@ -67,6 +67,9 @@ def sources(build, only):
 
 
 def main():
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return 0
     build = Path(sys.argv[1] if len(sys.argv) > 1 else "build")
     if not (build / "compile_commands.json").exists():
         # No `meson setup` of a sanitizers' build by hand: make would trust it without them.

@@ -6,6 +6,12 @@
 #   scripts/bench.sh [BUILD]     BUILD (default build/) has been compiled
 set -eu
 cd "$(dirname "$0")/.."
+case ${1:-} in
+-h | --help)
+	sed -n '3,6s/^# \{0,1\}//p' "$0"
+	exit
+	;;
+esac
 build=${1:-build}
 mediant=$build/mediant
 [ -x "$mediant" ] || {

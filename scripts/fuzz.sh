@@ -8,6 +8,12 @@
 # something is left as out/fuzz/TARGET-crash-... and the run fails.
 set -eu
 cd "$(dirname "$0")/.."
+case ${1:-} in
+-h | --help)
+	sed -n '3,8s/^# \{0,1\}//p' "$0"
+	exit
+	;;
+esac
 build=build-asan
 if [ "${1:-}" = -b ]; then
 	build=$2

@@ -270,8 +270,9 @@ int cmd_arbiter(int argc, char **argv)
 	p.sandbox.look_in = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	err = start(&p);
 	if (!err) {
-		printf("mediant: the arbiter is ready on %s: %u lanes, policy %s\n", p.path,
-		       p.config.lanes, sched_policy_name(p.config.policy));
+		printf("mediant: the arbiter is ready on %s: %u lane%s, policy %s\n", p.path,
+		       p.config.lanes, p.config.lanes == 1 ? "" : "s",
+		       sched_policy_name(p.config.policy));
 		fflush(stdout);
 		err = loop_run(&p.loop);
 	}

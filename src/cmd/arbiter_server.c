@@ -264,6 +264,7 @@ static int check_hello(const struct arbiter_hello *hello)
 static int make_seat(struct client *c, const struct arbiter_hello *hello)
 {
 	int err = check_hello(hello), page_fd;
+	char cap[24] = "no cap";
 
 	if (err)
 		return err;
@@ -280,8 +281,10 @@ static int make_seat(struct client *c, const struct arbiter_hello *hello)
 		close(page_fd);
 		return err;
 	}
-	log_info("%s (process %d) has a seat: weight %u, cap %u %%", c->name, (int)c->pid,
-		 hello->weight, hello->cap_percent ? hello->cap_percent : 100);
+	if (hello->cap_percent)
+		snprintf(cap, sizeof(cap), "cap %u %%", hello->cap_percent);
+	log_info("%s (process %d) has a seat: weight %u, %s", c->name, (int)c->pid, hello->weight,
+		 cap);
 	return page_fd;
 }
 
