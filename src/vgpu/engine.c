@@ -106,22 +106,12 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 		signal_now(e, bits);
 }
 
-/* The same context on top of a waiting pair: hardware restores it "lite", ring tail only. */
-static bool is_lite_restore(struct vgpu_engine *e, const struct vgpu_elsp *pair)
-{
-	return context_desc_same(pair->desc[0], e->port.desc[0]) &&
-	       !(pair->desc[0] & CTX_DESC_FORCE_RESTORE);
-}
-
 /* Takes the waiting pair if it is a lite restore of what runs; true when it was. */
 static bool try_lite_restore(struct vgpu_engine *e)
 {
 	struct vgpu_elsp pair;
 
-	if (!vgpu_execlist_peek(e, &pair) || !is_lite_restore(e, &pair))
-		return false;
-	/* Nobody but this thread takes, and a rewritten pair is as good as the one looked at. */
-	if (!vgpu_execlist_take(e, &pair))
+	if (!vgpu_execlist_take_lite(e, &pair))
 		return false;
 	e->port = pair;
 	e->tail = vgpu_context_tail(e);

@@ -73,8 +73,8 @@ void vgpu_engines_invalidate(struct vgpu *v);
 
 /* execlist.c: takes the submission that waits, if there is one.  The lane; takes the lock. */
 bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair);
-/* Looks without taking. */
-bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair);
+/* Takes it only if it goes on with the context that runs. */
+bool vgpu_execlist_take_lite(struct vgpu_engine *e, struct vgpu_elsp *pair);
 /* Writes an entry into the status buffer: registers, status page, then the index.  The lane. */
 void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t context_id);
 void vgpu_execlist_reset(struct vgpu_engine *e);

@@ -71,33 +71,41 @@ void vgpu_write_ring_elsp(struct vgpu *v, uint32_t offset, uint32_t value)
 		sched_kick(&e->entity);
 }
 
-bool vgpu_execlist_peek(struct vgpu_engine *e, struct vgpu_elsp *pair)
+/* The same context on top of a waiting pair: hardware restores it "lite", ring tail only. */
+static bool is_lite_restore(const struct vgpu_engine *e, const struct vgpu_elsp *pair)
+{
+	return context_desc_same(pair->desc[0], e->port.desc[0]) &&
+	       !(pair->desc[0] & CTX_DESC_FORCE_RESTORE);
+}
+
+/* Looks and takes under one lock: a pair may be replaced by one of other contexts at any time. */
+static bool take(struct vgpu_engine *e, struct vgpu_elsp *pair, bool lite_only)
 {
 	bool found;
 
 	if (!atomic_load_explicit(&e->has_pending, memory_order_acquire))
 		return false;
 	vgpu_lock(e->vgpu);
-	found = atomic_load_explicit(&e->has_pending, memory_order_relaxed);
-	*pair = e->pending;
+	found = atomic_load_explicit(&e->has_pending, memory_order_relaxed) &&
+		(!lite_only || is_lite_restore(e, &e->pending));
+	if (found) {
+		*pair = e->pending;
+		atomic_store_explicit(&e->has_pending, false, memory_order_relaxed);
+		/* Inside the lock, so that a trace has it before the next write of ELSP. */
+		TRACE(vgpu_taken, e->id, pair->desc[0], pair->desc[1], 0);
+	}
 	vgpu_unlock(e->vgpu);
 	return found;
 }
 
 bool vgpu_execlist_take(struct vgpu_engine *e, struct vgpu_elsp *pair)
 {
-	bool found;
+	return take(e, pair, false);
+}
 
-	if (!atomic_load_explicit(&e->has_pending, memory_order_acquire))
-		return false;
-	vgpu_lock(e->vgpu);
-	found = atomic_exchange_explicit(&e->has_pending, false, memory_order_relaxed);
-	*pair = e->pending;
-	/* Inside the lock, so that a trace has it before the next write of ELSP. */
-	if (found)
-		TRACE(vgpu_taken, e->id, pair->desc[0], pair->desc[1], 0);
-	vgpu_unlock(e->vgpu);
-	return found;
+bool vgpu_execlist_take_lite(struct vgpu_engine *e, struct vgpu_elsp *pair)
+{
+	return take(e, pair, true);
 }
 
 /* ---- The status buffer ----------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/trace.h"
 #include "vgpu/device.h"
 #include "vgpu_regs_gen.h"
 
@@ -163,6 +164,60 @@ static void destroyed_while_busy(void **state)
 	}
 }
 
+/* Those of the records that tell of going on name what was loaded last; returns how many did. */
+static unsigned int check_lite_restores(const struct trace_record *records, size_t count)
+{
+	uint64_t loaded = 0;
+	unsigned int seen = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (records[i].point == TRACE_vgpu_context_load)
+			loaded = records[i].value[1];
+		if (records[i].point != TRACE_vgpu_csb || !loaded ||
+		    !(records[i].value[1] & CSB_LITE_RESTORE))
+			continue;
+		assert_int_equal(records[i].value[2], loaded);
+		seen++;
+	}
+	return seen;
+}
+
+/*
+ * Two contexts that do not end, submitted over each other: only the one that runs is told to go on,
+ * whichever was in the port a moment before.
+ */
+static void what_goes_on_is_what_runs(void **state)
+{
+	const uint32_t loop[] = { MI_BBS_PPGTT, 0x1000, 0, MI_NOOP };
+	static struct trace_record records[1024];
+	struct driver_context a, b;
+	unsigned int seen = 0;
+	struct driver d;
+	gpa_t page;
+
+	/* The ring that this makes stays. */
+	trace_enable("vgpu_context_load,vgpu_csb");
+	driver_open(&d, true);
+	driver_start(&d);
+	page = ram_alloc(d.ram, 1);
+	memcpy(ram_at(d.ram, page), loop, sizeof(loop));
+	driver_ppgtt_map(&d, 0x1000, page);
+	driver_context_init(&d, &a, GPU_RCS, 0x20);
+	driver_context_init(&d, &b, GPU_RCS, 0x40);
+	driver_emit(&d, &a, loop, ARRAY_SIZE(loop));
+	driver_emit(&d, &b, loop, ARRAY_SIZE(loop));
+	driver_submit(&d, &a, NULL, 0);
+	driver_submit(&d, &b, NULL, 0);
+	for (unsigned int i = 0; seen < 500 && i < 500; i++) {
+		trace_clear();
+		for (unsigned int n = 0; n < 100; n++)
+			driver_elsp(&d, GPU_RCS, n & 1 ? a.desc : b.desc, 0);
+		seen += check_lite_restores(records, trace_read(records, ARRAY_SIZE(records)));
+	}
+	trace_disable();
+	driver_close(&d);
+}
+
 static void *look_around(void *opaque)
 {
 	static const uint32_t registers[] = {
@@ -207,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vcpus_at_once),
 		cmocka_unit_test(destroyed_while_busy),
+		cmocka_unit_test(what_goes_on_is_what_runs),
 		cmocka_unit_test(looking_takes_no_lock),
 	};
 
