@@ -112,8 +112,15 @@ void vgpu_irq_assert_engine(struct vgpu *v, enum gpu_engine engine, uint32_t bit
 	vgpu_irq_assert(v, engine_irq[engine].block, through_engine(v, engine, bits));
 }
 
+/*
+ * The engine has stored what it tells of and reads the masks; a driver clears its mask and then
+ * looks at what was stored.  One of them has to see the other's store, or the driver sleeps for
+ * ever: the CPU must not read the masks while the store is still on its way.  Adding nothing to a
+ * mask is a full barrier, and one that the thread sanitizer knows.
+ */
 bool vgpu_irq_engine_wanted(struct vgpu *v, enum gpu_engine engine, uint32_t bits)
 {
+	atomic_fetch_or(&v->vreg[REG_RING_IMR(gpu_engine_base(engine)) / 4], 0);
 	return (through_engine(v, engine, bits) &
 		~vgpu_vreg(v, engine_irq[engine].block + BLOCK_IMR)) != 0;
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "vgpu/device.h"
+#include "vgpu/mmio.h"
 #include "vgpu_regs_gen.h"
 
 #define RUN_NS (400 * NSEC_PER_MSEC)
@@ -164,6 +165,64 @@ static void destroyed_while_busy(void **state)
 	}
 }
 
+/* ---- An engine stores and tells, a driver unmasks and looks ---- */
+
+#define TELLS 300000u
+
+struct teller {
+	struct vgpu_engine *e;
+	_Alignas(64) _Atomic uint32_t round;
+	_Alignas(64) _Atomic uint32_t stored;
+	_Alignas(64) _Atomic uint32_t told; /* the round that is over, and whether it was told of */
+	bool held;
+};
+
+static void *tell(void *opaque)
+{
+	struct teller *t = opaque;
+	struct gpu_client *client = &t->e->client;
+
+	for (uint32_t i = 1; i <= TELLS; i++) {
+		while (atomic_load_explicit(&t->round, memory_order_acquire) != i)
+			sched_yield();
+		atomic_store_explicit(&t->stored, i, memory_order_release);
+		client->ops->interrupt(client, GPU_RCS, GPU_INTERRUPT_USER);
+		t->held = t->e->irq_held;
+		t->e->irq_held = 0;
+		atomic_store_explicit(&t->told, i, memory_order_release);
+	}
+	return NULL;
+}
+
+/* Nobody sleeps with the work done: the driver has seen the store, or is told of it. */
+static void no_interrupt_is_lost_to_a_mask(void **state)
+{
+	static struct teller t;
+	uint32_t imr = REG_RING_IMR(0x2000), lost = 0;
+	struct driver d;
+	pthread_t thread;
+
+	driver_open(&d, true);
+	driver_start(&d);
+	t = (struct teller){ .e = &d.v->engines[GPU_RCS] };
+	pthread_create(&thread, NULL, tell, &t);
+	for (uint32_t i = 1; i <= TELLS; i++) {
+		vgpu_reg_write(d.v, imr, UINT32_MAX);
+		atomic_store_explicit(&t.round, i, memory_order_release);
+		for (uint32_t n = 0; n < i % 64; n++)
+			__builtin_ia32_pause();
+		vgpu_reg_write(d.v, imr, 0);
+		/* As good as the exit that the store is made by. */
+		bool seen = atomic_fetch_or(&t.stored, 0) == i;
+		while (atomic_load_explicit(&t.told, memory_order_acquire) != i)
+			sched_yield();
+		lost += !seen && !t.held;
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(lost, 0);
+	driver_close(&d);
+}
+
 /* Those of the records that tell of going on name what was loaded last; returns how many did. */
 static unsigned int check_lite_restores(const struct trace_record *records, size_t count)
 {
@@ -263,6 +322,7 @@ int main(void)
 		cmocka_unit_test(vcpus_at_once),
 		cmocka_unit_test(destroyed_while_busy),
 		cmocka_unit_test(what_goes_on_is_what_runs),
+		cmocka_unit_test(no_interrupt_is_lost_to_a_mask),
 		cmocka_unit_test(looking_takes_no_lock),
 	};
 
