@@ -126,12 +126,16 @@ static void run(enum way way)
 /* GB of table entries a second. */
 static double speed(struct bench_samples *samples, unsigned int percent)
 {
-	return (double)TABLE_BYTES / bench_percentile_us(samples, percent) / 1e3;
+	const uint64_t bytes = TABLE_BYTES;
+
+	return (double)bytes / bench_percentile_us(samples, percent) / 1e3;
 }
 
 static double page_ns(struct bench_samples *samples)
 {
-	return bench_percentile_us(samples, 50) * 1e3 / (double)PAGES;
+	const uint64_t pages = PAGES;
+
+	return bench_percentile_us(samples, 50) * 1e3 / (double)pages;
 }
 
 int main(int argc, char **argv)

@@ -243,9 +243,9 @@ static void one_that_never_stops_is_put_back(void **state)
 	pid = fork();
 	if (!pid) {
 		/* Nobody may put back who has more capabilities than he. */
-		fd = sandbox_drop_privileges(&sandbox);
-		if (!fd)
-			fd = arbiter_join(path, "greedy", 1, 0, &lease);
+		if (sandbox_drop_privileges(&sandbox))
+			_exit(1);
+		fd = arbiter_join(path, "greedy", 1, 0, &lease);
 		if (fd >= 0 && sched_lease_acquire(lease) && write(ready[1], "", 1) == 1)
 			pause();
 		_exit(1);

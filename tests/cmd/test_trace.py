@@ -322,7 +322,7 @@ class TraceTest(Case):
                 self.assertGreater(slice_["begin"], hits[0][1]["begin"])
             last = hits[-1][1]
             self.assertEqual(timeline.tracks[last["track"]], "interrupts")
-            self.assertIn("bcs0 context switch", last["name"])
+            self.assertRegex(last["name"], "bcs0 (user )?context switch")
             self.assertGreater(last["begin"], hits[-2][1]["end"])
 
     def test_each_submission_has_its_slices_and_its_interrupt(self):

@@ -12,9 +12,9 @@
 
 #include <jansson.h>
 
-#include "driver.h"
 #include "tests/cmd/program.h"
-#include "transport.h"
+#include "tests/vgpu/driver.h"
+#include "tests/vgpu/transport.h"
 
 #define GAP_AT	     (24ull << 20) /* in the guest's physical memory */
 #define GAP_BYTES    (1ull << 20)

@@ -6,6 +6,8 @@
  * All tiles are found before the first byte moves: a block is done as a whole, or not touched. Rows
  * and columns are walked in the blit's direction, so a surface may be copied onto itself.
  */
+#include <assert.h>
+
 #include "gpu/blt/column.h"
 #include "gpu/blt/op.h"
 
@@ -106,6 +108,7 @@ static const uint8_t *from_column(const struct shift *shift, const struct rows *
 	int32_t tile = (number >> COLUMNS_LOG2) - (shift->from_x >> shift->shape.width);
 
 	tile = MIN(MAX(tile, 0), shift->from_tiles - 1);
+	assert(rows->from[tile]); /* find_all() found them */
 	return rows->from[tile] + (number & ((1 << COLUMNS_LOG2) - 1)) * (int32_t)COLUMN_BYTES +
 	       rows->from_row * (int32_t)TILE_Y_RUN_BYTES;
 }
