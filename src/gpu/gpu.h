@@ -65,6 +65,7 @@ struct gpu_page {
 	void *host; /* its first byte; NULL: no mapping, use the read and write methods */
 	bool writable;
 	uint64_t source; /* what it was made of, for the block method; else nothing */
+	uint64_t origin; /* and what else, as the method says of its block; 0: something else */
 };
 
 #define GPU_TLB_TABLES	    64u

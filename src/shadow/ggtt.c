@@ -14,6 +14,7 @@
 #include "base/trace.h"
 
 #define GGTT_PTE_PRESENT BIT_ULL(0)
+#define GGTT_ORIGIN	 1u /* of all blocks */
 
 static bool in_range(const struct gpu_range *range, gma_t gma)
 {
@@ -49,6 +50,7 @@ static int ggtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, str
 	}
 	err = shadow_page_map(ggtt->guest, at, true, access, page);
 	page->source = source;
+	page->origin = GGTT_ORIGIN;
 	return err;
 }
 
@@ -86,7 +88,8 @@ static void ggtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_bloc
 	uint64_t index = first.v >> PAGE_SHIFT;
 
 	if (index + blocks->count * GPU_TLB_BLOCK_PAGES <= ggtt->count)
-		shadow_blocks_sync(blocks, (const uint64_t *)&ggtt->entries[index], 1, again);
+		shadow_blocks_sync(blocks, (const uint64_t *)&ggtt->entries[index], GGTT_ORIGIN,
+				   again);
 	else
 		shadow_blocks_clear(blocks);
 }

@@ -157,20 +157,41 @@ static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t g
 	return table;
 }
 
-/* The walk from the table on, with the entry loaded anew. */
-static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
+/* What the translations of a table's pages are made of beside their entries. */
+static uint64_t origin_of(const struct shadow_table *table)
+{
+	return 1 + table->writable;
+}
+
+/* True when the walk, which began at the root, has come by the table as it was remembered. */
+static bool is_of_table(const struct shadow_walk *walk, const struct shadow_table *table)
+{
+	return walk->level == 1 && !walk->wide && walk->table.v == table->at.v &&
+	       walk->table_writable == table->writable;
+}
+
+/*
+ * The walk from the table on, with the entry loaded anew.  *@origin: the table's, or 0 when the
+ * page is of another.
+ */
+static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk,
+		     uint64_t *origin)
 {
 	const struct shadow_table *table = find_table(ppgtt, gma);
 
-	if (!table || !table->entries)
-		return shadow_ppgtt_walk(ppgtt, gma, walk);
-	walk->entry = __atomic_load_n(&table->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
+	if (table && table->entries) {
+		*origin = origin_of(table);
+		walk->entry =
+			__atomic_load_n(&table->entries[table_index(gma, 1)], __ATOMIC_RELAXED);
+		walk->writable = table->writable && (walk->entry & ENTRY_RW);
+		walk->gpa = page_in(walk->entry, gma, PAGE_BYTES);
+		if (walk->entry & ENTRY_PRESENT)
+			return 0;
+	}
 	/* What is there now counts when an entry was not present: hardware does not cache that. */
-	if (!(walk->entry & ENTRY_PRESENT))
-		return shadow_ppgtt_walk(ppgtt, gma, walk);
-	walk->writable = table->writable && (walk->entry & ENTRY_RW);
-	walk->gpa = page_in(walk->entry, gma, PAGE_BYTES);
-	return 0;
+	int err = shadow_ppgtt_walk(ppgtt, gma, walk);
+	*origin = table && is_of_table(walk, table) ? origin_of(table) : 0;
+	return err;
 }
 
 static void ppgtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
@@ -182,9 +203,9 @@ static void ppgtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blo
 	size_t bytes = blocks->count * GPU_TLB_BLOCK_PAGES * sizeof(uint64_t);
 
 	if (table && table->entries)
-		shadow_blocks_sync(blocks, &table->entries[index], 1 + table->writable, again);
+		shadow_blocks_sync(blocks, &table->entries[index], origin_of(table), again);
 	else if (table && !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, bytes))
-		shadow_blocks_sync(blocks, copy, 1 + table->writable, again);
+		shadow_blocks_sync(blocks, copy, origin_of(table), again);
 	else
 		shadow_blocks_clear(blocks);
 }
@@ -196,11 +217,13 @@ static int ppgtt_translate(struct gpu_as *as, gma_t gma, unsigned int access, st
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
 	struct shadow_walk walk = { 0 };
-	int err = find_page(ppgtt, gma, &walk);
+	uint64_t origin;
+	int err = find_page(ppgtt, gma, &walk, &origin);
 
 	if (!err) {
 		err = shadow_page_map(ppgtt->guest, walk.gpa, walk.writable, access, page);
 		page->source = walk.entry;
+		page->origin = origin;
 	}
 	TRACE(shadow_walk, ppgtt->pml4.v, gma.v, walk.gpa.v, err != 0);
 	return err;

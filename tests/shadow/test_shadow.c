@@ -359,6 +359,29 @@ static void upper_levels_are_walked_again(void **state)
 	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0xf000);
 }
 
+/*
+ * A page that came by another table than its neighbours, because theirs had nothing there: it is
+ * forgotten with them, though the entry that is found later says the same.
+ */
+static void a_page_of_another_table(void **state)
+{
+	uint32_t value = 7;
+
+	entry(PD, 0, PT | P);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_non_null(gpu_as_map(&ppgtt.as, gma(0), GPU_READ));
+	entry(0x20000, 5, 0x5000 | P | RW);
+	entry(PD, 0, 0x20000 | P | RW);
+	assert_non_null(gpu_as_map(&ppgtt.as, gma(0x5000), GPU_READ | GPU_WRITE));
+	/* Read-only, as the directory has it. */
+	entry(PT, 5, 0x5000 | P | RW);
+	entry(PD, 0, PT | P);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_int_equal(gpu_as_write(&ppgtt.as, gma(0x5000), &value, 4, NULL), 0);
+	memcpy(&value, ram + 0x5000, 4);
+	assert_int_equal(value, 0);
+}
+
 static void a_changed_map_leaves_nothing(void **state)
 {
 	bool missed;
@@ -496,6 +519,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changed_entries_are_seen_after_a_drop, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(upper_levels_are_walked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_page_of_another_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_changed_map_leaves_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(spaces_that_take_turns_keep_theirs, set_up,
 						tear_down),

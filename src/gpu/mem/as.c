@@ -110,6 +110,9 @@ uint64_t as_translate(struct gpu_as *as, uint64_t gma_, unsigned int access)
 	/* No host page begins inside a dword; if one did, the methods would serve it. */
 	if ((uintptr_t)page.host & AS_PAGE_FLAGS)
 		page.host = NULL;
+	/* Made of something that the block's other pages are not: it is not to outlive a drop. */
+	if (table->origin[slot % GPU_TLB_BLOCKS] != page.origin)
+		table->origin[slot % GPU_TLB_BLOCKS] = 0;
 	table->source[number] = page.source;
 	table->page[number] = (uintptr_t)page.host | GPU_READ | (page.writable ? GPU_WRITE : 0);
 	return table->page[number];
