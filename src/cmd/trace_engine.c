@@ -45,11 +45,17 @@ static void flows_finish(struct trace_engine_view *e, uint64_t kept)
 	e->running.count = 0;
 }
 
-void trace_engine_signalled(struct trace_engine_view *e, struct trace_track *interrupts)
+void trace_engine_signalled(struct trace_engine_view *e)
 {
-	for (unsigned int i = 0; i < e->done.count; i++)
-		trace_track_flow(interrupts, TRACE_FLOW_END, e->done.id[i]);
+	e->told = e->done;
 	e->done.count = 0;
+}
+
+void trace_engine_show_signalled(struct trace_engine_view *e, struct trace_track *interrupts)
+{
+	for (unsigned int i = 0; i < e->told.count; i++)
+		trace_track_flow(interrupts, TRACE_FLOW_END, e->told.id[i]);
+	e->told.count = 0;
 }
 
 /* ---- Submissions ----------------------------------------------------------------------------- */

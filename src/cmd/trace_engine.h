@@ -12,8 +12,10 @@ bool trace_engine_record(struct trace_view *view, const struct trace_record *rec
 /* A step of its lane. */
 void trace_engine_ran(struct trace_view *view, enum gpu_engine engine,
 		      const struct trace_record *record);
-/* The guest was interrupted, which the slice made last on @interrupts tells: arrows end there. */
-void trace_engine_signalled(struct trace_engine_view *engine, struct trace_track *interrupts);
+/* The guest was interrupted: what has ended until now is told by that. */
+void trace_engine_signalled(struct trace_engine_view *engine);
+/* The slice made last on @interrupts is that interrupt: the arrows end there. */
+void trace_engine_show_signalled(struct trace_engine_view *engine, struct trace_track *interrupts);
 /* Ends what is open, with @args. */
 void trace_engine_cut(struct trace_view *view, enum gpu_engine engine, uint64_t ns,
 		      const struct trace_args *args);

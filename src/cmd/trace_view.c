@@ -158,7 +158,7 @@ static void show_interrupt(struct trace_view *view, const struct trace_record *m
 	trace_track_open(&view->interrupts, iir->time_ns, name, &args);
 	for_each_engine(e)
 		if (bits_of(iir, e) & GPU_INTERRUPT_CONTEXT_SWITCH)
-			trace_engine_signalled(&view->engines[e], &view->interrupts);
+			trace_engine_show_signalled(&view->engines[e], &view->interrupts);
 	if (msi)
 		show_msi(view, msi);
 	trace_track_close(&view->interrupts, msi ? msi->time_ns : iir->time_ns, 0);
@@ -179,6 +179,10 @@ static void hold_interrupt(struct trace_view *view, const struct trace_record *r
 	}
 	view->irq_held = true;
 	view->irq = *r;
+	/* Now: what ends before the slice is made is another interrupt's to tell. */
+	for_each_engine(e)
+		if (bits_of(r, e) & GPU_INTERRUPT_CONTEXT_SWITCH)
+			trace_engine_signalled(&view->engines[e]);
 }
 
 /* ---- The lane -------------------------------------------------------------------------------- */

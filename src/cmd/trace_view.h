@@ -43,6 +43,7 @@ struct trace_engine_view {
 	bool has_pending;
 	struct trace_flows running; /* submissions that what runs belongs to */
 	struct trace_flows done;    /* over, their interrupt is to come */
+	struct trace_flows told;    /* of these, told by the interrupt that is not yet shown */
 	uint64_t busy_ns;
 	char queue_name[16], busy_name[24]; /* of the counters */
 };
