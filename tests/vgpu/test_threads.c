@@ -205,6 +205,8 @@ static void no_interrupt_is_lost_to_a_mask(void **state)
 	driver_open(&d, true);
 	driver_start(&d);
 	t = (struct teller){ .e = &d.v->engines[GPU_RCS] };
+	/* In the lane's place. */
+	sched_halt(&t.e->entity);
 	pthread_create(&thread, NULL, tell, &t);
 	for (uint32_t i = 1; i <= TELLS; i++) {
 		vgpu_reg_write(d.v, imr, UINT32_MAX);
@@ -219,6 +221,7 @@ static void no_interrupt_is_lost_to_a_mask(void **state)
 		lost += !seen && !t.held;
 	}
 	pthread_join(thread, NULL);
+	sched_release(&t.e->entity);
 	assert_int_equal(lost, 0);
 	driver_close(&d);
 }
