@@ -11,9 +11,9 @@ from harness.vgpu import mediant
 
 class Run(Suite):
     def setup(self):
-        image = host.image()
         self.dir = host.scratch() / "run-command"
         self.dir.mkdir(exist_ok=True)
+        image = host.image()
         self.process = Process("mediant run", [
             host.mediant(), "run", "--name", "run-command", "--qemu", host.qemu(),
             "--kernel", str(image / "vmlinuz"), "--initrd", str(image / "initrd"),
