@@ -6,7 +6,8 @@
                                         a FILE is a part of a path: only those
 
 A file whose text after the preprocessor, and the checks, are as in an earlier clean run is not
-looked at again: BUILD/tidy/ holds a stamp for each such state.
+looked at again, in whatever checkout: ~/.cache/mediant/analysed/ holds a stamp for each such
+state, until it was not met for a month.
 """
 import hashlib
 import json
@@ -14,17 +15,19 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediant" / "analysed"
+MONTH_S = 30 * 86400
 
 
 class Analyser:
     def __init__(self, build):
         self.build = build.resolve()
-        self.stamps = self.build / "tidy"
-        self.stamps.mkdir(exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True)
         self.checks = (ROOT / ".clang-tidy").read_bytes() + version.stdout
 
@@ -35,7 +38,7 @@ class Analyser:
             if option in command:
                 at = command.index(option)
                 del command[at:at + 2]
-        done = subprocess.run(command + ["-E", "-C"], cwd=entry["directory"], capture_output=True)
+        done = subprocess.run(command + ["-E", "-C", "-P"], cwd=entry["directory"], capture_output=True)
         if done.returncode:
             return None
         return hashlib.sha256(self.checks + done.stdout).hexdigest()
@@ -43,16 +46,23 @@ class Analyser:
     def analyse(self, path, entry):
         """(path, findings); findings are None when an earlier run found the file clean."""
         state = self.state_of(entry)
-        if state and (self.stamps / state).exists():
+        if state and (CACHE / state).exists():
+            (CACHE / state).touch()
             return path, None
         done = subprocess.run(["clang-tidy", "--quiet", "-p", self.build, path],
                               capture_output=True, text=True)
         if done.returncode == 0:
             if state:
-                (self.stamps / state).touch()
+                (CACHE / state).touch()
             return path, ""
         noise = [line for line in done.stderr.splitlines() if "warnings generated" not in line]
         return path, done.stdout + "\n".join(noise)
+
+
+def forget_old_stamps():
+    for stamp in CACHE.iterdir():
+        if stamp.stat().st_mtime < time.time() - MONTH_S:
+            stamp.unlink(missing_ok=True)
 
 
 def sources(build, only):
@@ -84,6 +94,7 @@ def main():
             if findings:
                 dirty += 1
                 print(findings, flush=True)
+    forget_old_stamps()
     print(f"analyse: {len(files)} files, {new} looked at, {dirty} with findings")
     return 1 if dirty or not files else 0
 
