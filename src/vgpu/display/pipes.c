@@ -94,8 +94,10 @@ static void vblank_wanted_update(struct vgpu *v, unsigned int index, uint64_t no
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
 	bool wanted = pipe->running && vgpu_irq_wanted(v, IRQ_DE_PIPE(index), GEN8_PIPE_VBLANK);
 
-	if (wanted && !pipe->vblank_wanted)
+	if (wanted && !pipe->vblank_wanted) {
 		pipe->vblank_last = pipe_frames(pipe, now_ns);
+		TRACE(display_vblank_on, index, pipe->vblank_last, 0, 0);
+	}
 	pipe->vblank_wanted = wanted;
 	if (wanted)
 		timer_update(v);
