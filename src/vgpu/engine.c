@@ -11,7 +11,7 @@
  *
  * - A submission was taken: the rest of the slice.  The driver looks at the status buffer in memory
  *   before it submits again and so needs no interrupt, unless it wanted to submit in the very
- * moment before the entry was there.
+ *   moment before the entry was there.
  * - One of two contexts ended (HOLD_SWITCH_NS).  The free port can be filled, and should be before
  *   the other context ends as well.
  * - A command asked for an interrupt (HOLD_USER_NS).  Somebody may sleep until it comes; but it is
