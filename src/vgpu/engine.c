@@ -17,7 +17,8 @@
  * - A command asked for an interrupt (HOLD_USER_NS).  Somebody may sleep until it comes; but it is
  *   the last thing that most submissions do, and their end follows at once.
  *
- * Nothing is held back when the slice ends: the engine is idle, waits, or has met a fault.
+ * vgpu_config.irq_hold_ns replaces all three.  Nothing is held back when the engine is idle, waits,
+ * or has met a fault.
  */
 #include <string.h>
 
@@ -30,6 +31,7 @@
 
 #define HOLD_SWITCH_NS (50 * NSEC_PER_USEC)
 #define HOLD_USER_NS   (20 * NSEC_PER_USEC)
+#define HOLD_SLICE     UINT64_MAX /* its rest */
 
 /* Fields of the fault registers (i915: GEN8_RING_FAULT_ENGINE_ID, FAULT_VA_HIGH_BITS). */
 #define RING_FAULT_VALID	BIT(0)
@@ -44,8 +46,12 @@ static struct gpu *gpu_of(struct vgpu_engine *e)
 /* ---- Interrupts -------------------------------------------------------------------------------
  */
 
-static void hold(struct vgpu_engine *e, uint32_t bits, uint64_t until_ns)
+/* @usual_ns: how long they may wait where nothing else is set; HOLD_SLICE. */
+static void hold(struct vgpu_engine *e, uint32_t bits, uint64_t usual_ns)
 {
+	uint64_t ns = e->vgpu->config.irq_hold_ns ? e->vgpu->config.irq_hold_ns : usual_ns;
+	uint64_t until_ns = ns == HOLD_SLICE ? UINT64_MAX : clock_now_ns() + ns;
+
 	e->irq_until_ns = e->irq_held ? MIN(e->irq_until_ns, until_ns) : until_ns;
 	e->irq_held |= bits;
 }
@@ -53,6 +59,12 @@ static void hold(struct vgpu_engine *e, uint32_t bits, uint64_t until_ns)
 static bool overdue(const struct vgpu_engine *e)
 {
 	return e->irq_held && e->irq_until_ns != UINT64_MAX && clock_now_ns() >= e->irq_until_ns;
+}
+
+/* The slice ended with work left: what is held may go on waiting only where that is set. */
+static bool holds_on(const struct vgpu_engine *e)
+{
+	return e->vgpu->config.irq_hold_ns && !overdue(e);
 }
 
 /* Sends what was held back, and @more. */
@@ -71,8 +83,7 @@ static void signal_now(struct vgpu_engine *e, uint32_t more)
 static void status_event(struct vgpu_engine *e, uint32_t status, uint64_t desc)
 {
 	vgpu_execlist_event(e, status, CTX_DESC_ID(desc));
-	hold(e, GPU_INTERRUPT_CONTEXT_SWITCH,
-	     status & CSB_COMPLETE ? clock_now_ns() + HOLD_SWITCH_NS : UINT64_MAX);
+	hold(e, GPU_INTERRUPT_CONTEXT_SWITCH, status & CSB_COMPLETE ? HOLD_SWITCH_NS : HOLD_SLICE);
 }
 
 /* ---- What the GPU asks of us ----------------------------------------------------------------- */
@@ -101,7 +112,7 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 	if (!vgpu_irq_engine_wanted(e->vgpu, engine, bits))
 		return;
 	if (bits == GPU_INTERRUPT_USER)
-		hold(e, bits, clock_now_ns() + HOLD_USER_NS);
+		hold(e, bits, HOLD_USER_NS);
 	else
 		signal_now(e, bits);
 }
@@ -188,9 +199,9 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 		    v->config.name, gpu_engine_name(e->id), gpu_fault_name(kind), fault->context_id,
 		    scan_command_name(e->id, fault->header), fault->header,
 		    (unsigned long long)fault->command_at, (unsigned long long)fault->address);
+	vgpu_lock(v);
 	if (kind < GPU_FAULT_KINDS)
 		vgpu_count(&v->counters.faults[kind]);
-	vgpu_lock(v);
 	v->last_fault = *fault;
 	v->last_fault.kind = kind;
 	switch (kind) {
@@ -391,7 +402,8 @@ static enum sched_step engine_step(struct sched_entity *entity, uint64_t deadlin
 		;
 	if (!may_work(e))
 		step = SCHED_STEP_IDLE;
-	signal_now(e, 0);
+	if (step != SCHED_STEP_MORE || !holds_on(e))
+		signal_now(e, 0);
 	guest_leave(guest);
 	return step;
 }

@@ -61,6 +61,11 @@ struct vgpu_config {
 	const struct vgpu_type *type;
 	bool render_only;
 	uint64_t watchdog_ns; /* of the lane for a context in one batch; 0: any */
+	/*
+	 * How long an engine's interrupt may wait for another one to be told with, while the engine
+	 * works; 0: as suits i915.  Like a network card's rx-usecs: longer is fewer interrupts.
+	 */
+	uint64_t irq_hold_ns;
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
 	struct guest *guest;
 	struct gpu *gpu;	 /* borrowed */

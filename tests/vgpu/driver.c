@@ -362,6 +362,18 @@ uint32_t driver_handle_irq(struct driver *d, enum gpu_engine engine)
 	return engine == GPU_BCS ? iir >> 16 : iir & 0xffff;
 }
 
+uint32_t driver_wait_irq(struct driver *d, enum gpu_engine engine, uint32_t bits)
+{
+	uint64_t end = clock_now_ns() + WAIT_NS;
+	uint32_t seen = driver_handle_irq(d, engine);
+
+	while ((seen & bits) != bits && clock_now_ns() < end) {
+		driver_idle(d);
+		seen |= driver_handle_irq(d, engine);
+	}
+	return seen;
+}
+
 void driver_reset_engine(struct driver *d, enum gpu_engine engine)
 {
 	static const uint32_t domain[GPU_ENGINES] = { 2, 8, 4, 16 };

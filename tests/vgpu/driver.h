@@ -140,6 +140,8 @@ bool driver_quiet(struct driver *d, enum gpu_engine engine);
 void driver_wait_messages(struct driver *d, unsigned int count);
 /* What an interrupt handler does; returns the engine's bits of the GT's IIR. */
 uint32_t driver_handle_irq(struct driver *d, enum gpu_engine engine);
+/* The same until all of @bits have been there, or none came within seconds; what was there. */
+uint32_t driver_wait_irq(struct driver *d, enum gpu_engine engine, uint32_t bits);
 /* As i915 does it: stop, ready, reset, pointer back. */
 void driver_reset_engine(struct driver *d, enum gpu_engine engine);
 
