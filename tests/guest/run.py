@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Runs the real-guest tests: stock QEMU, stock Debian guest, our vGPU.
 
-    tests/guest/run.py [PATTERN…] [--list] [--keep]
+    tests/guest/run.py [PATTERN…] [--list] [--keep] [--jobs N]
 
-A PATTERN is a part of "file.Suite.test_name".  One line for each test, as TAP, with the time it
-took; the last line is "N passed, N failed, N skipped".  Logs of failed suites go to
-out/guest-tests/; --keep leaves the whole scratch folder behind and names it.
+A PATTERN is a part of "file.Suite.test_name".  Suites run two at a time (--jobs), each in a process
+of its own: most of a boot keeps one CPU busy and another waiting.  One line for each test, as TAP,
+with the time it took; the last line is "N passed, N failed, N skipped".  Logs of failed suites go
+to out/guest-tests/; --keep leaves the scratch folders behind and names them.
 """
 import argparse
 import importlib
+import multiprocessing
+import multiprocessing.connection
 import pathlib
 import shutil
 import signal
@@ -44,6 +47,8 @@ def bounded(function, seconds):
 
 
 class Report:
+    """Numbers and counts what the suites tell."""
+
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
 
@@ -59,6 +64,16 @@ class Report:
             self.passed += 1
         else:
             self.failed += 1
+
+
+class Teller:
+    """A suite's end of the pipe to the report."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def line(self, *args, **named):
+        self.pipe.send((args, named))
 
 
 def reason_of(error):
@@ -152,13 +167,67 @@ def end_early(number, _):
     sys.exit(128 + number)
 
 
+def work(kind, names, keep, pipe):
+    """A suite's process."""
+    try:
+        run_suite(Teller(pipe), kind, names)
+    finally:
+        proc.end_all()
+        if keep:
+            print(f"# a scratch folder is {host.scratch()}", flush=True)
+        else:
+            shutil.rmtree(host.scratch(), ignore_errors=True)
+
+
+class Worker:
+    def __init__(self, kind, names, keep):
+        self.label = names[0][1].rsplit(".", 1)[0]
+        self.pipe, theirs = multiprocessing.Pipe(duplex=False)
+        self.process = multiprocessing.get_context("fork").Process(
+            target=work, args=(kind, names, keep, theirs))
+        self.process.start()
+        theirs.close()		# or its end would not be seen
+
+    def pass_on(self, report):
+        """One line of what it tells; False when it has ended."""
+        try:
+            args, named = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            if self.process.exitcode:
+                report.line(False, self.label, 0, f"its process ended with {self.process.exitcode}")
+            return False
+        report.line(*args, **named)
+        return True
+
+    def end(self):
+        self.process.terminate()
+        self.process.join()
+
+
+def run_all(report, wanted, jobs, keep):
+    waiting, workers = list(wanted), []
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < jobs:
+                workers.append(Worker(*waiting.pop(0), keep))
+            ready = multiprocessing.connection.wait([worker.pipe for worker in workers])
+            workers = [worker for worker in workers
+                       if worker.pipe not in ready or worker.pass_on(report)]
+    finally:
+        for worker in workers:
+            worker.end()
+
+
 def main():
     signal.signal(signal.SIGTERM, end_early)
     signal.signal(signal.SIGHUP, end_early)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pattern", nargs="*")
     parser.add_argument("--list", action="store_true", help="print the tests' names and stop")
-    parser.add_argument("--keep", action="store_true", help="leave the scratch folder behind")
+    parser.add_argument("--keep", action="store_true", help="leave the scratch folders behind")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N",
+                        help="suites that run at a time (2)")
     options = parser.parse_args()
     wanted = list(chosen(options.pattern))
     if options.list:
@@ -167,15 +236,7 @@ def main():
         return 0
     report = Report()
     print("TAP version 13", flush=True)
-    try:
-        for kind, names in wanted:
-            run_suite(report, kind, names)
-    finally:
-        proc.end_all()
-        if options.keep:
-            print(f"# the scratch folder is {host.scratch()}")
-        else:
-            shutil.rmtree(host.scratch(), ignore_errors=True)
+    run_all(report, wanted, max(options.jobs, 1), options.keep)
     print(f"1..{report.passed + report.failed + report.skipped}")
     print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped", flush=True)
     return 1 if report.failed or not report.passed + report.skipped else 0
