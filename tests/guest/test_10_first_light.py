@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """First light: a stock guest binds its driver, draws its console and runs its programs."""
+import re
 import time
 
-from harness import counters, vnc
+from harness import counters, host, vnc
 from harness.console import rows_lit, rows_written
-from harness.proc import wait_for
+from harness.proc import Process, wait_for
 from harness.suite import VgpuSuite, check, limit
+from timeline import Timeline
 
 ENGINES = ("rcs", "bcs", "vcs", "vecs")
 BENCH = "/usr/libexec/igt-gpu-tools/benchmarks"
@@ -78,6 +80,21 @@ class Console(VgpuSuite):
         after = counters.traps(self.vgpu.stat())
         each = ((middle - before) - (after - middle)) / 100
         check(each <= 24, f"{each:.1f} traps for each submission that is waited for")
+
+    def test_trace_leads_from_submissions_to_their_interrupts(self):
+        path = self.vgpu.dir / "trace.json"
+        tracer = Process("mediant trace", [host.mediant(), "trace", "-o", str(path), self.vgpu.name],
+                         self.vgpu.dir / "trace.log")
+        wait_for("the tracer", 20, lambda: "Tracing" in tracer.log())
+        for engine in ENGINES:
+            self.vm.python("submit.py", f"{engine}0", 5)
+        check(tracer.stop() == 0, f"it ended with an error: {tracer.log()}")
+        timeline = Timeline(path.read_text())
+        for engine in ENGINES:
+            ways = ["".join(phase for phase, _ in hits) for hits in timeline.flows.values()
+                    if timeline.tracks[hits[0][1]["track"]] == f"{engine}0 ELSP"]
+            whole = [way for way in ways if re.fullmatch("st+f", way)]
+            check(len(whole) >= 5, f"{engine}: 5 submissions, arrows: {ways}")
 
     @limit(90)
     def test_timestamp_runs_at_12_mhz(self):
