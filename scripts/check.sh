@@ -11,7 +11,7 @@
 set -u
 cd "$(dirname "$0")/.."
 exec </dev/null
-trap 'exit 130' INT TERM
+trap 'kill ${!:-} 2>/dev/null; exit 130' INT TERM
 
 quick=
 case ${1:-} in
@@ -83,10 +83,12 @@ if [ -n "$quick" ]; then
 else
 	run step "QEMU and the guest's image" --limit 1800 -- sh -c \
 		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
-	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --limit 900 -- \
+	# Beside each other: neither keeps two CPUs busy for long.
+	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --quiet --limit 900 -- \
 		python3 tests/nested/run.py build 'build-asan:kvm-[hk]|on-kvm|threads' \
-		'build-tsan:hammer|on-kvm|threads'
+		'build-tsan:hammer|on-kvm|threads' &
 	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
+	wait
 fi
 
 echo

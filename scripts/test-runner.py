@@ -214,11 +214,11 @@ def step(args):
     if entry["failed"]:
         if args.quiet:
             print("".join(f"   {line}\n" for line in text.splitlines()[-40:]), end="")
-        print(f"   FAILED: {'; '.join(entry['failures'][:3])}; the whole log: {log}")
+        print(f"   FAILED: {'; '.join(entry['failures'][:3])}; the whole log: {log}", flush=True)
     elif entry["skipped"] and not entry["passed"]:
         print(f"   skipped: {'; '.join(entry['skips'])}")
     else:
-        print(f"   done in {seconds:.1f} s", flush=True)
+        print(f"   {args.name}: done in {seconds:.1f} s", flush=True)
     return 1 if entry["failed"] else 0
 
 
