@@ -135,7 +135,10 @@ MEDIANT_API int mediant_memory_add_process(struct mediant_vm *vm, uint64_t gpa, 
  */
 MEDIANT_API int mediant_memory_move(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes,
 				    uint64_t to);
-/* Takes it back: when this returns, nothing of the library uses it.  -ENOENT. */
+/*
+ * Takes it back: when this has returned 0, nothing of the library uses it.  -ENOENT; -errno of KVM,
+ * which keeps a slot that shows it to the guest: all of it is still lent then.
+ */
 MEDIANT_API int mediant_memory_remove(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes);
 
 /* ---- Types ----------------------------------------------------------------------------------- */

@@ -307,7 +307,10 @@ struct guest_kvm_process {
  */
 int guest_kvm_process_add(struct guest *guest, const struct guest_kvm_process *process);
 
-/* The one that is exactly [@gpa, @gpa + @bytes), of either kind; -ENOENT. */
+/*
+ * The one that is exactly [@gpa, @gpa + @bytes), of either kind; -ENOENT; -errno of KVM, when it
+ * keeps a slot: then nothing has changed.
+ */
 int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes);
 /* In one step for readers; for vCPUs there is a moment without.  -ENOENT, -EEXIST, -errno. */
 int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to);

@@ -88,35 +88,40 @@ static int install(struct guest_kvm *kvm, const struct guest_slot *slot)
 	return err;
 }
 
-/* No vCPU reaches the memory through slots of ours any more. */
-static void uninstall(struct guest_kvm *kvm, const struct guest_slot *slot)
+/* No vCPU reaches the memory through slots of ours any more; -errno of KVM: as before. */
+static int uninstall(struct guest_kvm *kvm, const struct guest_slot *slot)
 {
 	lock_acquire(&kvm->lock);
-	guest_kvm_aliases_remove(kvm, slot->gpa, slot->bytes);
-	if (slot->installed)
-		guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
+	int err = guest_kvm_aliases_remove(kvm, slot->gpa, slot->bytes);
+	if (!err && slot->installed)
+		err = guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
 	lock_release(&kvm->lock);
+	return err;
+}
+
+static int add_slot_alone(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	int err = guest_slots_reserve(&kvm->slots);
+
+	if (!err)
+		err = install(kvm, slot);
+	if (!err)
+		guest_slots_insert(&kvm->slots, slot);
+	return err;
 }
 
 /* @slot has been made and is given back when it cannot go in. */
 static int add_slot(struct guest_kvm *kvm, struct guest_slot *slot)
 {
-	int err = guest_slots_overlap(&kvm->slots, slot->gpa, slot->bytes) ? -EEXIST
-									   : install(kvm, slot);
+	int err = guest_slots_overlap(&kvm->slots, slot->gpa, slot->bytes) ? -EEXIST : 0;
 
-	if (err) {
-		guest_slot_close(slot);
-		return err;
+	if (!err) {
+		guest_quiesce(&kvm->guest);
+		err = add_slot_alone(kvm, slot);
+		guest_resume(&kvm->guest);
 	}
-	guest_quiesce(&kvm->guest);
-	err = guest_slots_reserve(&kvm->slots);
-	if (!err)
-		guest_slots_insert(&kvm->slots, slot);
-	guest_resume(&kvm->guest);
-	if (err) {
-		uninstall(kvm, slot);
+	if (err)
 		guest_slot_close(slot);
-	}
 	return err;
 }
 
@@ -163,12 +168,15 @@ int guest_kvm_memory_remove(struct guest *guest, gpa_t gpa, uint64_t bytes)
 		return -ENOENT;
 	struct guest_slot gone = *slot;
 	guest_quiesce(guest);
-	guest_slots_remove(&kvm->slots, slot);
-	guest_kvm_track_forget(kvm, gpa.v, bytes);
+	int err = uninstall(kvm, &gone);
+	if (!err) {
+		guest_slots_remove(&kvm->slots, slot);
+		guest_kvm_track_forget(kvm, gpa.v, bytes);
+	}
 	guest_resume(guest);
-	uninstall(kvm, &gone);
-	guest_slot_close(&gone);
-	return 0;
+	if (!err)
+		guest_slot_close(&gone);
+	return err;
 }
 
 int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t to)
@@ -185,13 +193,12 @@ int guest_kvm_memory_move(struct guest *guest, gpa_t from, uint64_t bytes, gpa_t
 	moved.gpa = to.v;
 	guest_quiesce(guest);
 	guest_slots_remove(&kvm->slots, slot);
-	int err = guest_slots_overlap(&kvm->slots, to.v, bytes) ? -EEXIST : 0;
+	int err = guest_slots_overlap(&kvm->slots, to.v, bytes) ? -EEXIST : uninstall(kvm, &old);
 	if (!err) {
 		guest_kvm_track_forget(kvm, from.v, bytes);
-		uninstall(kvm, &old);
 		err = install(kvm, &moved);
 		if (err && install(kvm, &old))
-			moved.installed = old.installed = false;
+			old.installed = false;
 	}
 	/* The place of the one just taken out is there to be filled. */
 	guest_slots_insert(&kvm->slots, err ? &old : &moved);
@@ -245,6 +252,7 @@ int guest_kvm_create(const struct guest_kvm_config *config, struct guest **guest
 	if (!kvm)
 		return -ENOMEM;
 	kvm->config = *config;
+	kvm->set_region = guest_kvm_set_region;
 	guest_init(&kvm->guest, config->vm_fd >= 0 ? &kvm_ops : &bare_ops);
 	guest_traps_init(&kvm->traps);
 	lock_init(&kvm->lock, LOCK_LEAF);
@@ -260,8 +268,7 @@ void guest_kvm_destroy(struct guest *guest)
 		return;
 	struct guest_kvm *kvm = guest_kvm_of(guest);
 	guest_kvm_irq_fini(kvm);
-	for (uint32_t i = 0; i < kvm->slots.count; i++)
-		uninstall(kvm, &kvm->slots.slots[i]);
+	guest_kvm_slots_fini(kvm);
 	guest_slots_fini(&kvm->slots);
 	free(kvm->tracker.pages);
 	guest_traps_fini(&kvm->traps);

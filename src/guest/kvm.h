@@ -20,9 +20,13 @@ struct kvm_slot {
 	uint64_t gpa, bytes; /* bytes 0: the number is free */
 	void *host;
 	bool read_only;
-	bool alias; /* of guest memory at @of */
+	bool alias;    /* of guest memory at @of */
+	bool unwanted; /* KVM would not take it away: asked again */
+	bool gone;     /* in the middle of a removal */
 	uint64_t of;
 };
+
+struct kvm_userspace_memory_region;
 
 struct kvm_gsi {
 	int eventfd; /* borrowed, -1: free */
@@ -44,6 +48,8 @@ struct guest_kvm {
 	struct lock lock; /* LOCK_LEAF: the two below */
 	struct kvm_slot kvm_slots[KVM_GUEST_MAX_SLOTS];
 	struct kvm_gsi gsis[KVM_GUEST_MAX_GSIS];
+	/* Of KVM: guest_kvm_set_region(). */
+	int (*set_region)(struct guest_kvm *kvm, const struct kvm_userspace_memory_region *region);
 	/* Changed by the thread that changes the device, read by the one that empties the ring. */
 	struct lock run_lock; /* LOCK_RUNS: slack() takes the device's */
 	struct guest_run runs[KVM_GUEST_MAX_RUNS];
@@ -59,11 +65,14 @@ static inline struct guest_kvm *guest_kvm_of(struct guest *guest)
 /* kvm_slots.c: with the lock held. */
 int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
 		       bool read_only);
-/* Every slot inside [@gpa, @gpa + @bytes); -ENOENT when there is none. */
+/* Every slot inside [@gpa, @gpa + @bytes), or (-errno of KVM) none; -ENOENT: there is none. */
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
+/* Those aliases that show any of the guest memory [@gpa, @gpa + @bytes); -errno of KVM: none. */
+int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
+int guest_kvm_set_region(struct guest_kvm *kvm, const struct kvm_userspace_memory_region *region);
+/* At the end. */
+void guest_kvm_slots_fini(struct guest_kvm *kvm);
 int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on);
-/* Those aliases that show any of the guest memory [@gpa, @gpa + @bytes). */
-void guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 
 /* kvm_run.c */
 int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on);

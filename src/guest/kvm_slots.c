@@ -9,24 +9,45 @@
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/checked.h"
+#include "base/log.h"
 #include "base/trace.h"
 #include "guest/kvm.h"
 
-static int set_region(struct guest_kvm *kvm, uint32_t index, const struct kvm_slot *slot)
+/* @bytes: 0 takes it away. */
+static int tell(struct guest_kvm *kvm, const struct kvm_slot *slot, uint64_t bytes)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = kvm->config.first_slot + index,
+		.slot = kvm->config.first_slot + (uint32_t)(slot - kvm->kvm_slots),
 		.flags = slot->read_only ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = slot->gpa,
-		.memory_size = slot->bytes,
+		.memory_size = bytes,
 		.userspace_addr = (uintptr_t)slot->host,
 	};
 
-	TRACE(kvm_slot, region.slot, slot->gpa, slot->bytes, slot->read_only);
-	return ioctl(kvm->config.vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+	TRACE(kvm_slot, region.slot, slot->gpa, bytes, slot->read_only);
+	return kvm->set_region(kvm, &region);
+}
+
+int guest_kvm_set_region(struct guest_kvm *kvm, const struct kvm_userspace_memory_region *region)
+{
+	return ioctl(kvm->config.vm_fd, KVM_SET_USER_MEMORY_REGION, region) ? -errno : 0;
+}
+
+/* ---- Adding ---------------------------------------------------------------------------------- */
+
+/* Those that nobody wants and KVM did not give up. */
+static void remove_unwanted(struct guest_kvm *kvm)
+{
+	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
+		struct kvm_slot *slot = &kvm->kvm_slots[i];
+
+		if (slot->bytes && slot->unwanted && !tell(kvm, slot, 0))
+			slot->bytes = 0;
+	}
 }
 
 static int add(struct guest_kvm *kvm, struct kvm_slot slot)
@@ -35,49 +56,92 @@ static int add(struct guest_kvm *kvm, struct kvm_slot slot)
 
 	if (kvm->config.vm_fd < 0)
 		return -ENOTSUP;
+	remove_unwanted(kvm);
 	while (index < kvm->config.slot_count && kvm->kvm_slots[index].bytes)
 		index++;
 	if (index == kvm->config.slot_count)
 		return -ENOSPC;
-	int err = set_region(kvm, index, &slot);
-	if (!err)
-		kvm->kvm_slots[index] = slot;
+	kvm->kvm_slots[index] = slot;
+	int err = tell(kvm, &kvm->kvm_slots[index], slot.bytes);
+	if (err)
+		kvm->kvm_slots[index].bytes = 0;
 	return err;
 }
 
 int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
 		       bool read_only)
 {
-	return add(kvm, (struct kvm_slot){ gpa, bytes, host, read_only, false, 0 });
+	return add(kvm, (struct kvm_slot){
+				.gpa = gpa, .bytes = bytes, .host = host, .read_only = read_only });
+}
+
+/* ---- Removing -------------------------------------------------------------------------------- */
+
+static bool lies_in(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
+{
+	return slot->gpa >= gpa && slot->gpa - gpa < bytes;
+}
+
+static bool shows(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
+{
+	return slot->alias && ranges_overlap(slot->of, slot->bytes, gpa, bytes);
+}
+
+static void put_back(struct guest_kvm *kvm, struct kvm_slot *slot)
+{
+	int err = tell(kvm, slot, slot->bytes);
+
+	if (!err)
+		return;
+	log_error("KVM does not take the memory at 0x%llx back: %s", (unsigned long long)slot->gpa,
+		  strerror(-err));
+	slot->bytes = 0;
+}
+
+/* All that @match, or none: KVM may refuse (it allocates), and half of a memory is of no use. */
+static int remove_all(struct guest_kvm *kvm,
+		      bool (*match)(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes),
+		      uint64_t gpa, uint64_t bytes)
+{
+	int err = 0;
+	bool any = false;
+
+	for (uint32_t i = 0; !err && i < kvm->config.slot_count; i++) {
+		struct kvm_slot *slot = &kvm->kvm_slots[i];
+
+		if (!slot->bytes || !match(slot, gpa, bytes))
+			continue;
+		err = tell(kvm, slot, 0);
+		slot->gone = !err;
+		any = true;
+	}
+	for (uint32_t i = 0; any && i < kvm->config.slot_count; i++) {
+		struct kvm_slot *slot = &kvm->kvm_slots[i];
+
+		if (!slot->gone)
+			continue;
+		slot->gone = false;
+		if (err)
+			put_back(kvm, slot);
+		else
+			slot->bytes = 0;
+	}
+	return err || any ? err : -ENOENT;
 }
 
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 {
-	int err = -ENOENT;
-
-	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
-		struct kvm_slot *slot = &kvm->kvm_slots[i];
-
-		if (!slot->bytes || slot->gpa < gpa || slot->gpa - gpa >= bytes)
-			continue;
-		slot->bytes = 0;
-		err = set_region(kvm, i, slot);
-	}
-	return err;
+	return remove_all(kvm, lies_in, gpa, bytes);
 }
 
-void guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 {
-	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
-		struct kvm_slot *slot = &kvm->kvm_slots[i];
+	int err = remove_all(kvm, shows, gpa, bytes);
 
-		if (!slot->bytes || !slot->alias ||
-		    !ranges_overlap(slot->of, slot->bytes, gpa, bytes))
-			continue;
-		slot->bytes = 0;
-		set_region(kvm, i, slot);
-	}
+	return err == -ENOENT ? 0 : err;
 }
+
+/* ---- Windows --------------------------------------------------------------------------------- */
 
 /*
  * In a reader section: what is found stays until the slot is made, and goes only with it.  Memory
@@ -113,6 +177,20 @@ static int alias(struct guest_kvm *kvm, const struct guest_window *window)
 	return err;
 }
 
+/* With the lock held.  What KVM keeps is asked for again before the next slot is made. */
+static int close_window(struct guest_kvm *kvm, const struct guest_window *window)
+{
+	int err = guest_kvm_slot_remove(kvm, window->gpa.v, window->bytes);
+
+	if (!err || err == -ENOENT)
+		return err;
+	for (uint32_t i = 0; i < kvm->config.slot_count; i++)
+		if (kvm->kvm_slots[i].bytes &&
+		    lies_in(&kvm->kvm_slots[i], window->gpa.v, window->bytes))
+			kvm->kvm_slots[i].unwanted = true;
+	return err;
+}
+
 int guest_kvm_window(struct guest *guest, const struct guest_window *window, bool on)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
@@ -127,7 +205,20 @@ int guest_kvm_window(struct guest *guest, const struct guest_window *window, boo
 		err = guest_kvm_slot_add(kvm, window->gpa.v, window->bytes, window->host,
 					 !window->writable);
 	else
-		err = guest_kvm_slot_remove(kvm, window->gpa.v, window->bytes);
+		err = close_window(kvm, window);
 	lock_release(&kvm->lock);
 	return err;
+}
+
+void guest_kvm_slots_fini(struct guest_kvm *kvm)
+{
+	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
+		struct kvm_slot *slot = &kvm->kvm_slots[i];
+		int err = slot->bytes ? tell(kvm, slot, 0) : 0;
+
+		if (err)
+			log_error("KVM keeps memory slot %u at 0x%llx: %s",
+				  kvm->config.first_slot + i, (unsigned long long)slot->gpa,
+				  strerror(-err));
+	}
 }

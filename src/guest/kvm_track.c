@@ -81,22 +81,46 @@ static int add_pieces(struct guest_kvm *kvm, const struct guest_slot *slot, uint
 	return err;
 }
 
-/* With kvm->lock held.  Fewer, longer stretches when the slot numbers do not suffice. */
-static int split(struct guest_kvm *kvm, const struct guest_slot *slot)
-{
-	int err;
-
-	for (uint64_t near = NEAR_PAGES;; near *= 8) {
-		guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
-		err = add_pieces(kvm, slot, near);
-		if (err != -ENOSPC || near > slot->bytes >> PAGE_SHIFT)
-			return err;
-	}
-}
-
 static size_t tracked_between(const struct kvm_tracker *tracker, uint64_t gpa, uint64_t bytes)
 {
 	return rank_of(tracker, (gpa + bytes) >> PAGE_SHIFT) - rank_of(tracker, gpa >> PAGE_SHIFT);
+}
+
+static int take_out(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	int err = guest_kvm_slot_remove(kvm, slot->gpa, slot->bytes);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static int put_whole(struct guest_kvm *kvm, const struct guest_slot *slot, bool read_only)
+{
+	take_out(kvm, slot);
+	return guest_kvm_slot_add(kvm, slot->gpa, slot->bytes, slot->host, read_only);
+}
+
+/*
+ * With kvm->lock held.  Fewer, longer stretches when the slot numbers do not suffice, and in the
+ * end one over all, for which there is at least the number that has just become free.  A KVM that
+ * has no read-only slots gets its memory back as it was.
+ */
+static int split(struct guest_kvm *kvm, const struct guest_slot *slot)
+{
+	bool any = tracked_between(&kvm->tracker, slot->gpa, slot->bytes);
+	uint64_t near = NEAR_PAGES;
+	int err = take_out(kvm, slot);
+
+	if (err)
+		return err;
+	while ((err = add_pieces(kvm, slot, near)) && near <= slot->bytes >> PAGE_SHIFT) {
+		take_out(kvm, slot);
+		near *= 8;
+	}
+	if (err)
+		err = put_whole(kvm, slot, any);
+	if (err)
+		put_whole(kvm, slot, false);
+	return err;
 }
 
 /*
@@ -205,12 +229,16 @@ bool guest_kvm_any_tracked(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 }
 
 /* A store by another address would not be told. */
-static void remove_aliases(struct guest_kvm *kvm)
+static int remove_aliases(struct guest_kvm *kvm)
 {
+	int err = 0;
+
 	lock_acquire(&kvm->lock);
-	for (size_t i = 0; i < kvm->tracker.count; i++)
-		guest_kvm_aliases_remove(kvm, kvm->tracker.pages[i] << PAGE_SHIFT, PAGE_BYTES);
+	for (size_t i = 0; !err && i < kvm->tracker.count; i++)
+		err = guest_kvm_aliases_remove(kvm, kvm->tracker.pages[i] << PAGE_SHIFT,
+					       PAGE_BYTES);
 	lock_release(&kvm->lock);
+	return err;
 }
 
 static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh)
@@ -238,12 +266,15 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 		return err;
 	set_pages(kvm, &fresh);
 	if (on)
-		remove_aliases(kvm);
-	if (any_needs_split(kvm)) {
+		err = remove_aliases(kvm);
+	if (!err && any_needs_split(kvm)) {
 		kvm->config.pause(kvm->config.opaque);
 		err = split_all(kvm);
 		kvm->config.resume(kvm->config.opaque);
 	}
+	/* What has been split already costs exits and is not told. */
+	if (err && on)
+		set_pages(kvm, &fresh);
 	free(fresh.pages);
 	return err;
 }
