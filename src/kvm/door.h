@@ -24,8 +24,9 @@ struct kvm_door {
 	/* Ring; NULL until the first vCPU has brought it, and when nothing is coalesced. */
 	_Atomic(struct kvm_coalesced_mmio_ring *) ring;
 	uint32_t ring_page;	/* of a vCPU's mapping */
-	struct lock ring_lock;	/* LOCK_RING: the two below, and who serves from the ring */
+	struct lock ring_lock;	/* LOCK_RING: the three below, and who serves from the ring */
 	uint32_t head;		/* the oldest entry not yet served */
+	bool wound_back;	/* and no store has come since */
 	struct guest_vcpu mark; /* of him who serves from the ring */
 	/* Returns when KVM has finished the stores it is in the middle of. */
 	void (*barrier)(struct kvm_door *door);

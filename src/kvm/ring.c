@@ -11,8 +11,9 @@
  *      |  served |  waiting      | room |  first = head + room + 1        |
  *
  * What is waiting is remembered in `head`, ours alone; `first`, which KVM takes for the oldest
- * entry, only says where it must stop.  KVM before 6.12 computes the room wrongly when the stores
- * wait at the ring's end, so the stop never falls on the last entry.
+ * entry, only says where it must stop.  A run that has been served is wound back, and the next one
+ * takes the same entries.  Where that cannot be, the room moves on; KVM before 6.12 computes it
+ * wrongly when the stores wait at the ring's end, so the stop never falls on the last entry.
  *
  * Whoever serves from the ring holds its lock; a vCPU's load takes it only when something waits.
  */
@@ -84,6 +85,7 @@ static void take(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 	uint32_t last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % RING_ENTRIES;
 
 	while (door->head != last) {
+		door->wound_back = false;
 		serve(door, &ring->coalesced_mmio[door->head]);
 		__atomic_store_n(&door->head, (door->head + 1) % RING_ENTRIES, __ATOMIC_RELEASE);
 	}
@@ -106,6 +108,38 @@ static uint32_t given_room(const struct kvm_door *door, const struct kvm_coalesc
 }
 
 /*
+ * With the lock held, nothing waits: room by going back over entries that were served, as `first`
+ * stays where it is.  `last` is KVM's, but not of a full ring: each store that comes finds no room
+ * and exits, and none that KVM is in the middle of has seen more room, for what is taken back is
+ * waited for (below).  One that has read the `last` of before finds the ring full by this `first`;
+ * so that stays until a store has come, for which KVM must have been done with the other.
+ */
+static bool wind_back(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring, uint32_t room)
+{
+	/* Not before the end: it is better passed than met again and again. */
+	if (!room || room > door->head || door->head > RING_ENTRIES / 2 || given_room(door, ring))
+		return false;
+	__atomic_store_n(&door->head, door->head - room, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->last, door->head, __ATOMIC_SEQ_CST);
+	door->wound_back = true;
+	return true;
+}
+
+/* With the lock held: the ring takes @room stores from the oldest on; true: it took more before. */
+static bool set_room(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring, uint32_t room)
+{
+	uint32_t given = given_room(door, ring);
+
+	if (room == given)
+		return false;
+	if (door->wound_back)
+		door->barrier(door);
+	door->wound_back = false;
+	__atomic_store_n(&ring->first, (door->head + room + 1) % RING_ENTRIES, __ATOMIC_SEQ_CST);
+	return room < given;
+}
+
+/*
  * With the lock held: serves what waits and leaves room for more.
  *
  * Room is rarely taken back: what was served from the ring has used up as much of it as of the
@@ -120,11 +154,11 @@ static void drain(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 
 	do {
 		take(door, ring);
-		room = fitting_room(door->head, guest_kvm_slack(door->config.guest));
-		bool taken_back = room < given_room(door, ring);
-		__atomic_store_n(&ring->first, (door->head + room + 1) % RING_ENTRIES,
-				 __ATOMIC_SEQ_CST);
-		if (taken_back)
+		room = guest_kvm_slack(door->config.guest);
+		if (wind_back(door, ring, room))
+			return;
+		room = fitting_room(door->head, room);
+		if (set_room(door, ring, room))
 			door->barrier(door);
 		last = __atomic_load_n(&ring->last, __ATOMIC_SEQ_CST) % RING_ENTRIES;
 	} while ((last + RING_ENTRIES - door->head) % RING_ENTRIES > room);
