@@ -8,11 +8,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +19,7 @@
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/sandbox.h"
+#include "cmd/signals.h"
 #include "cmd/socket_file.h"
 
 static const char usage[] =
@@ -52,7 +50,7 @@ struct arbiter_process {
 	struct sched_arbiter_config config;
 	const char *socket_path; /* NULL: the default */
 	struct loop loop;
-	struct loop_source signals;
+	struct signals signals;
 	struct runtime_dir runtime;
 	char path[PATH_MAX];
 	struct socket_file socket_file;
@@ -152,31 +150,6 @@ static int choose_lanes(struct arbiter_process *p)
 /* ---- Its life ---------------------------------------------------------------------------------
  */
 
-static void signal_ready(struct loop_source *source, uint32_t events)
-{
-	struct arbiter_process *p = container_of(source, struct arbiter_process, signals);
-
-	loop_stop(&p->loop);
-}
-
-static int start_signals(struct arbiter_process *p)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	p->signals = (struct loop_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.ready = signal_ready,
-	};
-	return p->signals.fd < 0 ? -errno : loop_add(&p->loop, &p->signals);
-}
-
 static int start_server(struct arbiter_process *p)
 {
 	char path[PATH_MAX];
@@ -231,7 +204,7 @@ static int start(struct arbiter_process *p)
 		err = loop_init(&p->loop);
 	if (err)
 		return err;
-	err = start_signals(p);
+	err = signals_start(&p->signals, &p->loop);
 	if (!err)
 		err = start_server(p);
 	return err ? err : enter_sandbox(p);
@@ -241,10 +214,7 @@ static void end(struct arbiter_process *p)
 {
 	socket_file_remove(&p->socket_file);
 	arbiter_server_destroy(p->server);
-	if (p->signals.fd >= 0) {
-		loop_remove(&p->loop, &p->signals);
-		close(p->signals.fd);
-	}
+	signals_stop(&p->signals);
 	runtime_dir_close(&p->runtime);
 	if (p->sandbox.look_in >= 0)
 		close(p->sandbox.look_in);
@@ -256,7 +226,7 @@ int cmd_arbiter(int argc, char **argv)
 {
 	struct arbiter_process p = {
 		.loop.epoll_fd = -1,
-		.signals.fd = -1,
+		.signals.source.fd = -1,
 		.runtime.fd = -1,
 		.socket_file.folder_fd = -1,
 	};

@@ -10,12 +10,9 @@
 #include "cmd/serve.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,39 +21,9 @@
 #include "cmd/cmd.h"
 #include "guest/guest.h"
 
-/* ---- Signals ------------------------------------------------------------------------------- */
-
-static void signal_ready(struct loop_source *source, uint32_t events)
-{
-	struct serve *serve = container_of(source, struct serve, signals);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	if (read(source->fd, &info, sizeof(info)) == sizeof(info))
-		loop_stop(&serve->loop);
-}
-
-/* Before the first thread starts: threads inherit the mask, and none may take these signals. */
 static int start_signals(struct serve *serve)
 {
-	sigset_t set;
-	int err;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	serve->signals = (struct loop_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.events = EPOLLIN,
-		.ready = signal_ready,
-	};
-	err = serve->signals.fd < 0 ? -errno : loop_add(&serve->loop, &serve->signals);
-	if (err)
-		log_error("cannot wait for signals: %s", strerror(-err));
-	return err;
+	return signals_start(&serve->signals, &serve->loop);
 }
 
 /* ---- The control socket -------------------------------------------------------------------- */
@@ -293,10 +260,7 @@ static void serve_end(struct serve *serve)
 		close(serve->listen_fd);
 	end_device(serve);
 	serve_share_end(serve);
-	if (serve->signals.fd >= 0) {
-		loop_remove(&serve->loop, &serve->signals);
-		close(serve->signals.fd);
-	}
+	signals_stop(&serve->signals);
 	runtime_dir_close(&serve->runtime);
 	loop_fini(&serve->loop);
 }
@@ -327,7 +291,7 @@ static struct serve *make_serve(void)
 
 	if (!serve)
 		return NULL;
-	serve->signals.fd = serve->runtime.fd = serve->arbiter.fd = serve->listen_fd = -1;
+	serve->signals.source.fd = serve->runtime.fd = serve->arbiter.fd = serve->listen_fd = -1;
 	serve->control_file.folder_fd = serve->socket_file.folder_fd = -1;
 	serve->sandbox.look_in = -1;
 	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)

@@ -13,6 +13,7 @@
 #include "cmd/options.h"
 #include "cmd/runtime_dir.h"
 #include "cmd/sandbox.h"
+#include "cmd/signals.h"
 #include "cmd/socket_file.h"
 #include "lib/lib.h"
 #include "vfio_user/vfio_user.h"
@@ -42,7 +43,7 @@ int serve_options_parse(struct serve_options *options, int argc, char **argv);
 struct serve {
 	struct serve_options options;
 	struct loop loop;
-	struct loop_source signals;
+	struct signals signals;
 	struct loop_source arbiter; /* the connection; fd -1: none */
 	struct sched_lease *lease;  /* NULL: the GPU is not shared */
 	struct vgpu_device *vgpu;   /* NULL with --device */
