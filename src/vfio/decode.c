@@ -307,6 +307,8 @@ static void route_vector(struct vfio_device *device, struct irq_vector *v,
 	struct guest *guest = device->guest;
 	int err = -ENOTSUP;
 
+	if (!v->in_hypervisor)
+		return;
 	if (guest->ops->irq_route)
 		err = guest->ops->irq_route(guest, v->trigger_fd, msi);
 	v->by_hand = msi && err;
@@ -321,7 +323,7 @@ static void update_msi(struct vfio_device *device)
 	uint32_t count = MIN(device->irqs.counts[VFIO_PCI_MSI_IRQ_INDEX], 32u);
 	struct guest_msi msi = { 0 };
 
-	if (!device->irqs.in_hypervisor || !pci->msi)
+	if (!pci->msi)
 		return;
 	if (enabled)
 		pci_msi_message(pci, &msi.address, &msi.data);
@@ -360,9 +362,18 @@ int vfio_device_interrupt_hypervisor(struct vfio_device *device)
 			return err;
 		}
 	}
-	device->irqs.in_hypervisor = true;
+	lock_acquire(&device->irqs.lock);
+	for (uint32_t i = 0; i < count; i++)
+		device->irqs.vectors[VFIO_PCI_MSI_IRQ_INDEX][i].in_hypervisor = true;
+	lock_release(&device->irqs.lock);
 	update_msi(device);
 	return 0;
+}
+
+void vfio_decode_unroute(struct vfio_device *device, struct irq_vector *v)
+{
+	route_vector(device, v, NULL);
+	v->in_hypervisor = false;
 }
 
 /* ---- From config space -------------------------------------------------------------------------
@@ -393,7 +404,7 @@ void vfio_decode_fini(struct vfio_device *device)
 		return;
 	update_bars(device, false);
 	lock_acquire(&irqs->lock);
-	for (uint32_t i = 0; irqs->in_hypervisor && i < irqs->counts[VFIO_PCI_MSI_IRQ_INDEX]; i++)
-		route_vector(device, &irqs->vectors[VFIO_PCI_MSI_IRQ_INDEX][i], NULL);
+	for (uint32_t i = 0; i < irqs->counts[VFIO_PCI_MSI_IRQ_INDEX]; i++)
+		vfio_decode_unroute(device, &irqs->vectors[VFIO_PCI_MSI_IRQ_INDEX][i]);
 	lock_release(&irqs->lock);
 }

@@ -28,8 +28,9 @@ struct pci_space {
 };
 
 struct irq_vector {
-	int trigger_fd; /* all guarded by the lock of the interrupts */
-	bool by_hand;	/* the hypervisor has no route for it: send it the message itself */
+	int trigger_fd;	    /* all guarded by the lock of the interrupts */
+	bool in_hypervisor; /* it ends there, by an eventfd of our own */
+	bool by_hand;	    /* the hypervisor has no route for it: send it the message itself */
 	struct guest_msi msi;
 	bool masked;
 	bool pending;			  /* fired while masked */
@@ -41,7 +42,6 @@ struct vfio_irqs {
 	struct irq_vector *vectors[VFIO_PCI_NUM_IRQS];
 	uint32_t counts[VFIO_PCI_NUM_IRQS];
 	bool intx_asserted; /* level; guarded by the lock */
-	bool in_hypervisor; /* MSIs end there, by our own eventfds */
 	struct loop *loop;
 };
 
@@ -120,6 +120,8 @@ void vfio_decode_init(struct vfio_device *device);
 /* After config space has changed. */
 void vfio_decode_update(struct vfio_device *device);
 void vfio_decode_fini(struct vfio_device *device);
+/* With the lock of the interrupts held: the vector ends in the hypervisor no longer. */
+void vfio_decode_unroute(struct vfio_device *device, struct irq_vector *v);
 
 /* pci_caps.c */
 int pci_caps_init(struct vfio_device *device);

@@ -216,6 +216,8 @@ static void set_trigger(struct vfio_device *device, unsigned int index, unsigned
 	struct irq_vector *v = vector_at(irqs, index, vector);
 
 	lock_acquire(&irqs->lock);
+	/* The one that the hypervisor listened to goes. */
+	vfio_decode_unroute(device, v);
 	int old = v->trigger_fd;
 	v->trigger_fd = fd;
 	/* A line that is up already is heard by whoever starts to listen. */
