@@ -352,6 +352,16 @@ static void make_memory(void)
 	check(ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &slot), "memory slot");
 }
 
+static void refuse_type(const char *named)
+{
+	struct mediant_type type;
+
+	fprintf(stderr, "tinyvmm: there is no type \"%s\".  These are there:\n", named);
+	for (unsigned int i = 0; !mediant_type_get(i, &type); i++)
+		fprintf(stderr, "  %s: %s\n", type.name, type.description);
+	exit(2);
+}
+
 static void make_vgpu(const char *type)
 {
 	struct mediant_vm_config vm_config;
@@ -375,6 +385,8 @@ static void make_vgpu(const char *type)
 	msi_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!err)
 		err = mediant_device_irq_eventfd(device, MEDIANT_IRQ_MSI, 0, msi_fd);
+	if (err == -ENOENT)
+		refuse_type(type);
 	if (err)
 		die(1, "vGPU", -err);
 }

@@ -50,6 +50,9 @@ class TinyVmm(unittest.TestCase):
         ran = run(0)
         self.assertEqual(ran.returncode, 2)
         self.assertIn("usage:", ran.stderr)
+        ran = run(1, "GT9")
+        self.assertEqual(ran.returncode, 2)
+        self.assertRegex(ran.stderr, r'no type "GT9"(.|\n)*i915-GVTg_V5_8:')
 
 
 if __name__ == "__main__":

@@ -103,10 +103,16 @@ class Installed(unittest.TestCase):
         self.assertEqual(strange, [])
 
     @unittest.skipUnless((SOURCE / "examples/tinyvmm.c").exists(), "no example")
-    def test_the_example_builds(self):
+    def test_the_example_builds_and_runs_or_says_what_is_missing(self):
         program = self.build((SOURCE / "examples/tinyvmm.c").read_text(), ".c", CC, "-std=gnu17")
         ran = run(program, "--help", env=self.env)
         self.assertEqual(ran.returncode, 0, ran.stderr)
+        ran = run(program, env=self.env)
+        if ran.returncode == 77:
+            self.assertIn("/dev/kvm", ran.stderr)
+        else:
+            self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+            self.assertIn("the guest is content", ran.stdout)
 
 
 def sanitizer():
