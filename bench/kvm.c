@@ -19,10 +19,10 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/submission.h"
 #include "guest/guest.h"
 #include "kvm/kvm.h"
 #include "mediant/mediant.h"
-#include "tests/support/kvm_rig.h"
 
 #define ROUNDS	   9
 #define PER_ROUND  200
@@ -270,18 +270,8 @@ static bool serve_spare(void *opaque)
 static int route(void *opaque, uint32_t gsi, const struct guest_msi *msi)
 {
 	struct spare *s = opaque;
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry;
-	} table = { .head.nr = msi ? 1 : 0 };
 
-	if (msi) {
-		table.entry.gsi = gsi;
-		table.entry.type = KVM_IRQ_ROUTING_MSI;
-		table.entry.u.msi.address_lo = (uint32_t)msi->address;
-		table.entry.u.msi.data = msi->data;
-	}
-	return ioctl(s->rig.vm_fd, KVM_SET_GSI_ROUTING, &table);
+	return rig_route(&s->rig, gsi, msi ? msi->address : 0, msi ? msi->data : 0, msi);
 }
 
 static void nothing(void *opaque)
@@ -456,19 +446,6 @@ static void bench_track(FILE *jsonl, struct spare *s)
 /* ---- A submission ------------------------------------------------------------------------------
  */
 
-/*
- * As Linux 6.1's i915 did it at boot for its first request on an engine: the port, then what the
- * interrupt of its completion makes it do.
- */
-static const struct rig_access submission[] = {
-	{ 0x2230, 1, 0 },	  { 0x2230, 1, 0 },
-	{ 0x2230, 1, 0 },	  { 0x2230, 1, 0 },	 /* RING_ELSP */
-	{ 0x44200, 1, 0 },	  { 0x44200, 0, 0 },	 /* GEN8_MASTER_IRQ: off; what is it? */
-	{ 0x44308, 0, 0 },	  { 0x44308, 1, 0x100 }, /* GEN8_GT_IIR(0) */
-	{ 0x44200, 1, 1u << 31 }, { 0x23a0, 0, 0 },	 /* on again; RING_CONTEXT_STATUS_PTR */
-};
-#define PORT_STORES 4
-
 /* Exits of one pass, and into *@us its time. */
 static double pass_exits(bool trap_all, unsigned int steps, double *us)
 {
@@ -545,9 +522,8 @@ int main(int argc, char **argv)
 	bench_irqfd(jsonl, &spare);
 	bench_track(jsonl, &spare);
 	spare_close(&spare);
-	bench_submission(jsonl, "submit.kvm.exits", "submit.kvm.time", PORT_STORES);
-	bench_submission(jsonl, "submit.kvm.irq.exits", "submit.kvm.irq.time",
-			 ARRAY_SIZE(submission));
+	bench_submission(jsonl, "submit.kvm.exits", "submit.kvm.time", SUBMISSION_PORT);
+	bench_submission(jsonl, "submit.kvm.irq.exits", "submit.kvm.irq.time", SUBMISSION_STEPS);
 	if (jsonl)
 		fclose(jsonl);
 	return 0;

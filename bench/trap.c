@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/submission.h"
 #include "vfio_user/wire.h"
 
 #define ROUNDS	   8
@@ -29,8 +30,6 @@
 #define REG_PVINFO_MAGIC     0x78000u
 #define PVINFO_MAGIC	     0x4776544776544776ull /* "vGTvGTvG" */
 #define REG_FORCEWAKE_RENDER 0xa278u
-#define REG_RING_ELSP	     0x2230u
-#define ELSP_STORES	     4
 
 struct access_message {
 	struct vfu_header header;
@@ -282,45 +281,58 @@ static void bench_posts(FILE *jsonl, int device, int bare)
 }
 
 /*
- * The port's four stores of a submission, as i915 makes them (an empty pair: nothing runs).  Each
- * takes an exit of the vCPU to QEMU, which then posts a message.
+ * @steps accesses of a submission, with an empty pair: nothing runs.  Each takes an exit of the
+ * vCPU to QEMU, which sends a message; loads wait for the answer, stores only where not @posted.
  */
-static void bench_submission(FILE *jsonl, int device)
+static void replay(int device, unsigned int steps, bool posted)
+{
+	for (unsigned int i = 0; i < steps; i++) {
+		const struct rig_access *access = &submission[i];
+		struct access_message message =
+			request(access->store ? VFU_REGION_WRITE : VFU_REGION_READ, access->at,
+				access->store && posted ? VFU_FLAG_NO_REPLY : 0);
+
+		message.data = access->value;
+		if (access->store && posted)
+			send_all(device, &message, message.header.bytes);
+		else
+			round_trip(device, &message,
+				   access->store ? READ_REQUEST_BYTES : READ_REPLY_BYTES);
+	}
+}
+
+static void bench_submission(FILE *jsonl, const char *name, const char *time_name,
+			     unsigned int steps, int device)
 {
 	struct access_message read = request(VFU_REGION_READ, REG_PVINFO_MAGIC, 0);
-	struct access_message post = request(VFU_REGION_WRITE, REG_RING_ELSP, VFU_FLAG_NO_REPLY);
-	struct access_message wait = request(VFU_REGION_WRITE, REG_RING_ELSP, 0);
 	struct bench_samples posted, waited;
 
-	post.data = wait.data = 0;
 	bench_samples_init(&posted, ROUNDS * BURSTS);
 	bench_samples_init(&waited, ROUNDS * BURSTS);
 	for (int i = 0; i < ROUNDS * BURSTS; i++) {
 		uint64_t before = clock_now_ns();
 
-		for (int n = 0; n < ELSP_STORES; n++)
-			send_all(device, &post, post.header.bytes);
+		replay(device, steps, true);
 		bench_sample(&posted, clock_now_ns() - before);
 		round_trip(device, &read, READ_REPLY_BYTES);
 		before = clock_now_ns();
-		for (int n = 0; n < ELSP_STORES; n++)
-			round_trip(device, &wait, READ_REQUEST_BYTES);
+		replay(device, steps, false);
 		bench_sample(&waited, clock_now_ns() - before);
 	}
 	bench_report(jsonl, &(struct bench_result){
-				    .name = "submit.vfio_user.exits",
+				    .name = name,
 				    .unit = "exits",
-				    .value = ELSP_STORES,
-				    .p99 = ELSP_STORES,
-				    .baseline = { "one for each store", ELSP_STORES },
+				    .value = steps,
+				    .p99 = steps,
+				    .baseline = { "one for each access", steps },
 				    .limit = { "one has to be seen", 1 },
 			    });
 	bench_report(jsonl, &(struct bench_result){
-				    .name = "submit.vfio_user.time",
+				    .name = time_name,
 				    .unit = "us",
 				    .value = bench_percentile_us(&posted, 50),
 				    .p99 = bench_percentile_us(&posted, 99),
-				    .baseline = { "the same stores, answered",
+				    .baseline = { "the same, stores answered",
 						  bench_percentile_us(&waited, 50) },
 				    .limit = { "no message", 0 },
 			    });
@@ -353,7 +365,10 @@ int main(int argc, char **argv)
 	bench_table_head();
 	bench_reads(jsonl, "trap.read.vfio_user", "a bare round trip, one CPU", device, bare);
 	bench_posts(jsonl, device, bare);
-	bench_submission(jsonl, device);
+	bench_submission(jsonl, "submit.vfio_user.exits", "submit.vfio_user.time", SUBMISSION_PORT,
+			 device);
+	bench_submission(jsonl, "submit.vfio_user.irq.exits", "submit.vfio_user.irq.time",
+			 SUBMISSION_STEPS, device);
 	if (cpu_count > 1 && bench_pin(cpus[1]))
 		bench_reads(jsonl, "trap.read.vfio_user.cross_cpu", "a bare round trip, two CPUs",
 			    device, bare);

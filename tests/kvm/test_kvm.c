@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "guest/guest.h"
@@ -58,19 +57,10 @@ static void page_written(void *opaque, gpa_t page)
 static int route(void *opaque, uint32_t gsi, const struct guest_msi *msi)
 {
 	struct fixture *f = opaque;
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry;
-	} table = { .head.nr = msi ? 1 : 0 };
 
-	if (msi) {
-		table.entry.gsi = gsi;
-		table.entry.type = KVM_IRQ_ROUTING_MSI;
-		table.entry.u.msi.address_lo = (uint32_t)msi->address;
-		table.entry.u.msi.data = msi->data;
+	if (msi)
 		f->gsi_routed = gsi;
-	}
-	return ioctl(f->rig.vm_fd, KVM_SET_GSI_ROUTING, &table) ? -errno : 0;
+	return rig_route(&f->rig, gsi, msi ? msi->address : 0, msi ? msi->data : 0, msi);
 }
 
 static int open_fixture(void **state, bool irqchip)
@@ -372,31 +362,7 @@ static void what_is_seen_goes_with_its_memory(void **state)
 	free(pages);
 }
 
-/* ---- Interrupts: what waits in the local APIC shows that a message has arrived ---- */
-
-static bool requested(struct fixture *f, unsigned int vector)
-{
-	struct kvm_lapic_state lapic;
-
-	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_GET_LAPIC, &lapic), 0);
-	return lapic.regs[0x200 + vector / 32 * 16 + vector % 32 / 8] & (1 << vector % 8);
-}
-
-static void enable_lapic(struct fixture *f)
-{
-	struct kvm_lapic_state lapic;
-
-	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_GET_LAPIC, &lapic), 0);
-	lapic.regs[0xf1] |= 1; /* SPIV: software enable */
-	assert_int_equal(ioctl(f->rig.cpu.fd, KVM_SET_LAPIC, &lapic), 0);
-}
-
-static bool wait_requested(struct fixture *f, unsigned int vector)
-{
-	for (unsigned int i = 0; i < 1000 && !requested(f, vector); i++)
-		usleep(1000);
-	return requested(f, vector);
-}
+/* ---- Interrupts ---- */
 
 static void an_eventfd_ends_as_an_interrupt(void **state)
 {
@@ -405,17 +371,17 @@ static void an_eventfd_ends_as_an_interrupt(void **state)
 	struct guest_msi msi = { 0xfee00000, 0x41 };
 	uint64_t one = 1;
 
-	enable_lapic(f);
+	rig_enable_lapic(&f->rig.cpu);
 	assert_int_equal(f->guest->ops->irq_route(f->guest, fd, &msi), 0);
 	assert_int_equal(f->gsi_routed, 24);
-	assert_false(requested(f, 0x41));
+	assert_false(rig_requested(&f->rig.cpu, 0x41));
 	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
-	assert_true(wait_requested(f, 0x41));
+	assert_true(rig_wait_requested(&f->rig.cpu, 0x41));
 	/* The guest writes another message; then it disarms. */
 	msi.data = 0x52;
 	assert_int_equal(f->guest->ops->irq_route(f->guest, fd, &msi), 0);
 	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
-	assert_true(wait_requested(f, 0x52));
+	assert_true(rig_wait_requested(&f->rig.cpu, 0x52));
 	assert_int_equal(f->guest->ops->irq_route(f->guest, fd, NULL), 0);
 	assert_int_equal(f->guest->ops->irq_route(f->guest, fd, NULL), -ENOENT);
 	close(fd);
@@ -426,9 +392,9 @@ static void a_message_is_sent_by_hand(void **state)
 	struct fixture *f = *state;
 	struct guest_msi msi = { 0xfee00000, 0x63 };
 
-	enable_lapic(f);
+	rig_enable_lapic(&f->rig.cpu);
 	assert_int_equal(f->guest->ops->irq_signal(f->guest, &msi), 0);
-	assert_true(wait_requested(f, 0x63));
+	assert_true(rig_wait_requested(&f->rig.cpu, 0x63));
 }
 
 #define with_vm(test)	   cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -242,6 +242,47 @@ int rig_install_memory(struct rig *rig)
 	return install(rig, 0, 0, RIG_RAM_BYTES, rig->ram);
 }
 
+/* ---- Interrupts ---- */
+
+int rig_route(struct rig *rig, uint32_t gsi, uint64_t address, uint32_t data, bool on)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry;
+	} table = {
+		.head.nr = on,
+		.entry = { .gsi = gsi,
+			   .type = KVM_IRQ_ROUTING_MSI,
+			   .u.msi = { .address_lo = (uint32_t)address, .data = data } },
+	};
+
+	return ioctl(rig->vm_fd, KVM_SET_GSI_ROUTING, &table) ? -errno : 0;
+}
+
+void rig_enable_lapic(struct rig_cpu *cpu)
+{
+	struct kvm_lapic_state lapic;
+
+	ioctl(cpu->fd, KVM_GET_LAPIC, &lapic);
+	lapic.regs[0xf1] |= 1; /* SPIV: software enable */
+	ioctl(cpu->fd, KVM_SET_LAPIC, &lapic);
+}
+
+bool rig_requested(struct rig_cpu *cpu, unsigned int vector)
+{
+	struct kvm_lapic_state lapic;
+
+	return !ioctl(cpu->fd, KVM_GET_LAPIC, &lapic) &&
+	       (lapic.regs[0x200 + vector / 32 * 16 + vector % 32 / 8] & (1 << vector % 8));
+}
+
+bool rig_wait_requested(struct rig_cpu *cpu, unsigned int vector)
+{
+	for (unsigned int i = 0; i < 1000 && !rig_requested(cpu, vector); i++)
+		usleep(1000);
+	return rig_requested(cpu, vector);
+}
+
 /* ---- Running ---- */
 
 static void kicked(int number)

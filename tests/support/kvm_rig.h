@@ -86,6 +86,17 @@ void rig_close(struct rig *rig);
 /* The rig makes slot 0 of its memory; without it the memory is somebody else's to install. */
 int rig_install_memory(struct rig *rig);
 
+/*
+ * Interrupt number @gsi, and no other, delivers this message (KVM_SET_GSI_ROUTING), or none.
+ * -errno.
+ */
+int rig_route(struct rig *rig, uint32_t gsi, uint64_t address, uint32_t data, bool on);
+/* What waits in the local APIC shows that a message has arrived; nobody takes it there. */
+void rig_enable_lapic(struct rig_cpu *cpu);
+bool rig_requested(struct rig_cpu *cpu, unsigned int vector);
+/* As soon as it is, or after a second. */
+bool rig_wait_requested(struct rig_cpu *cpu, unsigned int vector);
+
 /* One vCPU more; before the first of them runs on another thread.  -errno. */
 int rig_cpu_open(struct rig *rig, struct rig_cpu *cpu);
 void rig_cpu_close(struct rig_cpu *cpu);
