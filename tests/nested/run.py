@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Runs the tests that want /dev/kvm on a machine that has none: in an emulated AMD machine.
 
-    tests/nested/run.py [BUILD[:PATTERN]…] [--only PATTERN] [--cpus N]
+    tests/nested/run.py [BUILD[:PATTERN]…] [--only PATTERN] [--cpus N] [--lanes N]
+    tests/nested/run.py --program build/bench/bench-kvm
 
 QEMU's emulation of a CPU has AMD's virtualisation (SVM) with nested paging, so the Debian kernel
 of the guest's image loads its KVM there: the very module, vCPUs, slots and irqfds of a server, only
 slow.  The programs are this machine's own (its root is shared read-only by 9p): of the suite "kvm" of
-each BUILD folder (build) those whose name matches PATTERN.  Results are counted as by
-scripts/test-runner.py; the last line is "N passed, N failed, N skipped".  Where it cannot be done it
-says why and ends with status 77.
+each BUILD folder (build) those whose name matches PATTERN, two at a time.  Results are counted as by
+scripts/test-runner.py; the last line is "N passed, N failed, N skipped".  With --program one program
+is run instead, alone, and what it says is printed.  Where it cannot be done it says why and ends with
+status 77.  Variables whose name begins with MEDIANT_ are handed in.
 """
 import argparse
 import importlib.util
@@ -69,17 +71,26 @@ class Job:
     def __init__(self, build, test):
         self.build, self.test = pathlib.Path(build).resolve(), test
         self.name = f"{self.build.name}/{test['name']}"
-        self.limit = (test.get("timeout") or 30) * SLOWNESS
+        self.limit = (test.get("timeout") or 30) * SLOWNESS + asked_seconds()
 
     def lines(self, number):
         env = runner.sanitizer_env(self.test.get("env") or {})
-        own = {key: value for key, value in env.items() if os.environ.get(key) != value}
+        own = {key: value for key, value in env.items()
+               if os.environ.get(key) != value or key.startswith("MEDIANT_")}
         words = ["env", *(f"{key}={value}" for key, value in own.items()),
                  "timeout", "-k", "5", str(self.limit),
                  *runner.tsan_prefix(self.build), *self.test["cmd"]]
         return [f"cd {shlex.quote(str(self.test.get('workdir') or self.build))}",
+                "read begun _ </proc/uptime",
                 f"{shlex.join(words)} >/run/out/{number}.log 2>&1 </dev/null",
-                f"echo $? >/run/out/{number}.part; mv /run/out/{number}.part /run/out/{number}.rc"]
+                "status=$?; read ended _ </proc/uptime",
+                f"echo $status $begun $ended >/run/out/{number}.part",
+                f"mv /run/out/{number}.part /run/out/{number}.rc"]
+
+
+def asked_seconds():
+    """For how long the hammers were asked to go on."""
+    return 4 * int(os.environ.get("MEDIANT_HAMMER_SECONDS") or 0)
 
 
 def jobs_of(build, only):
@@ -92,12 +103,33 @@ def jobs_of(build, only):
             and (not only or any(re.search(part, test["name"]) for part in only))]
 
 
-def write_jobs(jobs, out):
-    lines = ["export HOME=/run/tmp TMPDIR=/run/tmp PATH=" + shlex.quote(os.environ["PATH"]),
-             "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1", ": >/run/out/begun"]
+def program_job(argv):
+    path = pathlib.Path(argv[0]).resolve()
+    test = {"name": path.name, "cmd": [str(path), *argv[1:]], "timeout": 120,
+            "workdir": str(host.ROOT)}
+    return Job(next(folder for folder in path.parents if (folder / "meson-info").exists()), test)
+
+
+# Each lane takes the next job that nobody has taken; in the machine a folder is made by one of them.
+LANE = """lane() {
+number=0
+while [ $number -lt %d ]; do
+	mkdir /run/tmp/$number 2>/dev/null && sh /run/out/$number.sh
+	number=$((number + 1))
+done
+}
+for lane in %s; do lane & done
+wait
+"""
+
+
+def write_jobs(jobs, lanes, out):
+    head = ["export HOME=/run/tmp TMPDIR=/run/tmp PATH=" + shlex.quote(os.environ["PATH"]),
+            "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1", ": >/run/out/begun"]
     for number, job in enumerate(jobs):
-        lines += job.lines(number)
-    (out / "jobs").write_text("\n".join(lines) + "\n")
+        (out / f"{number}.sh").write_text("\n".join(job.lines(number)) + "\n")
+    lane = LANE % (len(jobs), " ".join(map(str, range(lanes))))
+    (out / "jobs").write_text("\n".join(head) + "\n" + lane)
 
 
 # ---- The machine --------------------------------------------------------------------------------
@@ -173,17 +205,17 @@ class Totals:
 
 
 def run_job(machine, number, job, totals):
-    begun = time.monotonic()
-    remark, status = None, None
+    """Jobs are taken in their order, so this one has begun when those before have ended."""
+    remark, status, seconds = None, None, 0
     try:
-        status = int(machine.wait(f"{number}.rc", job.limit + 60).read_text())
+        words = machine.wait(f"{number}.rc", job.limit + 60).read_text().split()
+        status, seconds = int(words[0]), float(words[2]) - float(words[1])
         if status in (124, 137):
             remark = f"ended after its time limit of {job.limit} s"
     except TimeoutError as error:
         remark = str(error)
     log = machine.folder / "out" / f"{number}.log"
     text = log.read_text(errors="replace") if log.exists() else ""
-    seconds = time.monotonic() - begun
     if status == SKIP_STATUS:
         words = (text.strip().splitlines() or ["?"])[-1]
         entry = runner.result("kvm", job.name, seconds, skips=[f"{job.name}: {words}"])
@@ -200,7 +232,7 @@ def run_all(jobs, options, folder):
     image = host.image()
     (folder / "out").mkdir()
     write_ramdisk(image, folder / "ramdisk")
-    write_jobs(jobs, folder / "out")
+    write_jobs(jobs, options.lanes, folder / "out")
     begun = time.monotonic()
     machine = Machine(folder, host.qemu(), image, options.cpus)
     try:
@@ -210,6 +242,8 @@ def run_all(jobs, options, folder):
               f"{len(jobs)} programs", flush=True)
         for number, job in enumerate(jobs):
             run_job(machine, number, job, totals)
+        if options.program:
+            print((kept / f"{runner.slug(jobs[0].name)}.log").read_text(), end="")
     except TimeoutError as error:
         totals.failed += 1
         print(f"not ok - the machine: {error}; {machine.last_words()}", flush=True)
@@ -232,12 +266,16 @@ def main():
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
                         help="tests whose name matches; may be repeated")
     parser.add_argument("--cpus", type=int, default=min(4, max(2, os.cpu_count() or 2)))
+    parser.add_argument("--lanes", type=int, default=2, help="programs at a time")
+    parser.add_argument("--program", nargs=argparse.REMAINDER, default=[],
+                        help="this one and its arguments, and no tests")
     options = parser.parse_args()
     why = missing(host.qemu())
     if why:
         print(f"skipped: {why}")
         return SKIP_STATUS
-    jobs = [job for build in options.build for job in jobs_of(build, options.only)]
+    jobs = ([program_job(options.program)] if options.program else
+            [job for build in options.build for job in jobs_of(build, options.only)])
     folder = host.scratch()
     try:
         totals = run_all(jobs, options, folder)
