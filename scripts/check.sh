@@ -85,8 +85,9 @@ else
 		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
 	# Beside each other: neither keeps two CPUs busy for long.
 	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --quiet --limit 900 -- \
-		python3 tests/nested/run.py build 'build-asan:kvm-[hk]|on-kvm|threads' \
-		'build-tsan:hammer|on-kvm|threads' &
+		python3 tests/nested/run.py --lanes 1 build \
+		'build-asan:kvm-[hk]|on-kvm|threads|mediant-kvm' \
+		'build-tsan:hammer|on-kvm|threads|mediant-kvm' &
 	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
 	wait
 fi
