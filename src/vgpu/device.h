@@ -65,8 +65,11 @@ struct vgpu {
 	/* Guarded by lock. */
 	bool irq_level;	  /* enabled and something pending: the next message is due when it rises */
 	uint32_t irq_due; /* it rose by these: whoever lets go of the lock sends the message */
+	uint64_t handled_since_ns; /* a handler disabled the master register; 0: none */
 	bool driver_ready;
 	struct gpu_fault last_fault;
+
+	_Atomic uint32_t irq_cost_ns; /* written under the lock */
 };
 
 /* vgpu.c: where this thread counts its accesses. */

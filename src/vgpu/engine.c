@@ -12,13 +12,18 @@
  * - A submission was taken: the rest of the slice.  The driver looks at the status buffer in memory
  *   before it submits again and so needs no interrupt, unless it wanted to submit in the very
  *   moment before the entry was there.
- * - One of two contexts ended (HOLD_SWITCH_NS).  The free port can be filled, and should be before
- *   the other context ends as well.
- * - A command asked for an interrupt (HOLD_USER_NS).  Somebody may sleep until it comes; but it is
- *   the last thing that most submissions do, and their end follows at once.
+ * - One of two contexts ended (HOLD_SWITCH_NS).  As both ports were full, the driver may have more
+ *   work, and the other context may end before it has heard of it and come back.  What is waited
+ *   for here is a pair that ends within a moment; a slow guest has both in one interrupt anyway,
+ *   for the second end comes before it has read of the first.
+ * - A command asked for an interrupt, and the engine goes on: as long as an interrupt costs the
+ *   guest (vgpu_irq_cost_ns()).  All requests ask once somebody sleeps, and which of them is waited
+ *   for is not told.  So the guest spends at most half of its time in its handler, and who sleeps
+ *   is told at most twice as late.
  *
  * vgpu_config.irq_hold_ns replaces all three.  Nothing is held back when the engine is idle, waits,
- * or has met a fault.
+ * or has met a fault: i915 may have kept a request back until it knows that the last submission was
+ * taken, and the engine would stand still meanwhile.
  */
 #include <string.h>
 
@@ -29,8 +34,7 @@
 #include "vgpu/irq.h"
 #include "vgpu/mmio.h"
 
-#define HOLD_SWITCH_NS (50 * NSEC_PER_USEC)
-#define HOLD_USER_NS   (20 * NSEC_PER_USEC)
+#define HOLD_SWITCH_NS (10 * NSEC_PER_USEC)
 #define HOLD_SLICE     UINT64_MAX /* its rest */
 
 /* Fields of the fault registers (i915: GEN8_RING_FAULT_ENGINE_ID, FAULT_VA_HIGH_BITS). */
@@ -112,7 +116,7 @@ static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, 
 	if (!vgpu_irq_engine_wanted(e->vgpu, engine, bits))
 		return;
 	if (bits == GPU_INTERRUPT_USER)
-		hold(e, bits, HOLD_USER_NS);
+		hold(e, bits, vgpu_irq_cost_ns(e->vgpu));
 	else
 		signal_now(e, bits);
 }

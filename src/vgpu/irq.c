@@ -8,11 +8,14 @@
  */
 #include "vgpu/irq.h"
 
+#include "base/clock.h"
 #include "base/trace.h"
 #include "vgpu/display/vgpu_display.h"
 #include "vgpu/mmio.h"
 
 #define MASTER_ENABLE BIT(31)
+
+#define COST_FIRST_NS 20000u /* until it is known */
 
 #define BLOCK_IMR 0x4u
 #define BLOCK_IIR 0x8u
@@ -133,6 +136,33 @@ bool vgpu_irq_wanted(struct vgpu *v, uint32_t block, uint32_t bits)
 void vgpu_irq_reset(struct vgpu *v)
 {
 	v->irq_level = false;
+	v->handled_since_ns = 0;
+	atomic_store_explicit(&v->irq_cost_ns, COST_FIRST_NS, memory_order_relaxed);
+}
+
+/* ---- What an interrupt costs ----------------------------------------------------------------- */
+
+uint64_t vgpu_irq_cost_ns(struct vgpu *v)
+{
+	return atomic_load_explicit(&v->irq_cost_ns, memory_order_relaxed);
+}
+
+/* The handlers are those that had a message; a mean over the last eight or so. */
+static void note_handler(struct vgpu *v, bool enabled)
+{
+	uint32_t cost_ns = (uint32_t)vgpu_irq_cost_ns(v), took_ns;
+
+	if (!enabled) {
+		if (v->irq_level)
+			v->handled_since_ns = clock_now_ns();
+		return;
+	}
+	if (!v->handled_since_ns)
+		return;
+	took_ns = (uint32_t)MIN(clock_now_ns() - v->handled_since_ns, VGPU_IRQ_COST_MAX_NS);
+	v->handled_since_ns = 0;
+	cost_ns = cost_ns - cost_ns / 8 + took_ns / 8;
+	atomic_store_explicit(&v->irq_cost_ns, cost_ns, memory_order_relaxed);
 }
 
 /* ---- Registers ------------------------------------------------------------------------------- */
@@ -175,6 +205,7 @@ uint32_t vgpu_read_master_irq(struct vgpu *v, uint32_t offset)
 
 void vgpu_write_master_irq(struct vgpu *v, uint32_t offset, uint32_t value)
 {
+	note_handler(v, (value & MASTER_ENABLE) != 0);
 	vgpu_vreg_set(v, offset, value & MASTER_ENABLE);
 	evaluate(v);
 }

@@ -28,6 +28,13 @@ void vgpu_irq_assert_engine(struct vgpu *v, enum gpu_engine engine, uint32_t bit
 bool vgpu_irq_engine_wanted(struct vgpu *v, enum gpu_engine engine, uint32_t bits);
 
 /*
+ * What an interrupt costs the guest: the mean time that its handler keeps the master register
+ * disabled, of which most is waiting for reads.  Any thread, without the lock.
+ */
+#define VGPU_IRQ_COST_MAX_NS 100000u /* a handler that takes longer lost its CPU */
+uint64_t vgpu_irq_cost_ns(struct vgpu *v);
+
+/*
  * Errors of an engine's command parser (i915: I915_ERROR_*): a state in ESR until the engine is
  * reset, latched into EIR where EMR allows, which is an interrupt of its own.
  */
