@@ -5,6 +5,7 @@ several, for each type.  Skips, with the reason, where there is no KVM that will
 
   test_tinyvmm.py TINYVMM
 """
+import functools
 import json
 import re
 import subprocess
@@ -15,7 +16,9 @@ TINYVMM = sys.argv[1]
 SKIPPED = 77
 
 
+@functools.lru_cache
 def run(*args):
+    """Once for each command line: several tests look at the same run."""
     return subprocess.run([TINYVMM, *map(str, args)], capture_output=True, text=True, timeout=60)
 
 
