@@ -11,7 +11,7 @@ slow.  The programs are this machine's own (its root is shared read-only by 9p):
 each BUILD folder (build) those whose name matches PATTERN, two at a time.  Results are counted as by
 scripts/test-runner.py; the last line is "N passed, N failed, N skipped".  With --program one program
 is run instead, alone, and what it says is printed.  Where it cannot be done it says why and ends with
-status 77.  Variables whose name begins with MEDIANT_ are handed in.
+status 77.  MEDIANT_HAMMER_SECONDS is handed in.
 """
 import argparse
 import importlib.util
@@ -35,6 +35,7 @@ MEMORY = "2G"
 BOOT_LIMIT = 120	# seconds until the first job begins; 6 on a quiet machine
 SLOWNESS = 4		# factor on the tests' own time limits
 SKIP_STATUS = 77
+HANDED_IN = ("MEDIANT_HAMMER_SECONDS",)
 
 
 def load_runner():
@@ -76,7 +77,7 @@ class Job:
     def lines(self, number):
         env = runner.sanitizer_env(self.test.get("env") or {})
         own = {key: value for key, value in env.items()
-               if os.environ.get(key) != value or key.startswith("MEDIANT_")}
+               if os.environ.get(key) != value or key in HANDED_IN}
         words = ["env", *(f"{key}={value}" for key, value in own.items()),
                  "timeout", "-k", "5", str(self.limit),
                  *runner.tsan_prefix(self.build), *self.test["cmd"]]
@@ -124,7 +125,8 @@ wait
 
 
 def write_jobs(jobs, lanes, out):
-    head = ["export HOME=/run/tmp TMPDIR=/run/tmp PATH=" + shlex.quote(os.environ["PATH"]),
+    head = ["export HOME=/run/tmp TMPDIR=/run/tmp MEDIANT_RUNTIME_DIR=/run/tmp/mediant PATH=" +
+            shlex.quote(os.environ["PATH"]),
             "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1", ": >/run/out/begun"]
     for number, job in enumerate(jobs):
         (out / f"{number}.sh").write_text("\n".join(job.lines(number)) + "\n")
