@@ -48,6 +48,11 @@ void guest_quiesce(struct guest *guest)
 void guest_resume(struct guest *guest)
 {
 	atomic_fetch_add(&guest->generation, 1);
+	guest_resume_unchanged(guest);
+}
+
+void guest_resume_unchanged(struct guest *guest)
+{
 	pthread_rwlock_unlock(&guest->readers);
 	lock_rank_pop(LOCK_GUEST);
 }

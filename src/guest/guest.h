@@ -124,9 +124,10 @@ struct guest_ops {
 	/* Signals by hand.  Any thread; does not block. */
 	int (*irq_signal)(struct guest *guest, const struct guest_msi *msi);
 	/*
-	 * Stores of vCPUs to the @count pages are told (guest_kvm_config.page_written), once they
-	 * are done, from now on or no longer.  -EFAULT: not memory that was installed by us;
-	 * -ENOTSUP.
+	 * Stores of vCPUs and of the device to the @count pages are told
+	 * (guest_kvm_config.page_written), before they are done, from now on or no longer.  A page
+	 * whose memory goes is told as well, and no longer tracked.  One at a time with changes of
+	 * the map, on any thread.  -EFAULT: not memory that was installed by us; -ENOTSUP.
 	 */
 	int (*track)(struct guest *guest, const gpa_t *pages, size_t count, bool on);
 	/* Fails what a reader waits for, and what it will wait for while guest_wanted(). */
@@ -161,6 +162,8 @@ static inline uint64_t guest_generation(struct guest *guest)
 /* Writer section, around a change of the map.  Never while in a reader section. */
 void guest_quiesce(struct guest *guest);
 void guest_resume(struct guest *guest);
+/* The same where the map is as it was, and caches of translations may live on. */
+void guest_resume_unchanged(struct guest *guest);
 
 /*
  * Around work that waits for readers by other means (a device reset that stops the lanes): what
@@ -265,7 +268,12 @@ struct guest_kvm_config {
 	 */
 	void (*pause)(void *opaque);
 	void (*resume)(void *opaque);
-	/* A store to a tracked page was done; on the vCPU's thread. */
+	/*
+	 * A tracked page is about to be stored to, may be from now on (the device was given a
+	 * mapping), or its memory goes; on the thread that does it, in a reader or writer section:
+	 * must not wait, nor call back.  Until track has taken the page back the store may still
+	 * be under way.
+	 */
 	void (*page_written)(void *opaque, gpa_t page);
 	void *opaque;
 };

@@ -25,12 +25,21 @@ static int kvm_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 
 static int kvm_write(struct guest *guest, gpa_t gpa, const void *buf, size_t len)
 {
-	return guest_slots_copy(&guest_kvm_of(guest)->slots, gpa.v, (void *)buf, len, true);
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+
+	if (unlikely(kvm->tracker.count))
+		guest_kvm_track_write(kvm, gpa, len);
+	return guest_slots_copy(&kvm->slots, gpa.v, (void *)buf, len, true);
 }
 
 static void *kvm_map(struct guest *guest, gpa_t gpa, unsigned int access, size_t *len)
 {
-	return guest_slots_map(&guest_kvm_of(guest)->slots, gpa.v, access, len);
+	struct guest_kvm *kvm = guest_kvm_of(guest);
+	void *host = guest_slots_map(&kvm->slots, gpa.v, access, len);
+
+	if (unlikely(kvm->tracker.count) && host && (access & GUEST_WRITE))
+		guest_kvm_track_map(kvm, gpa, len);
+	return host;
 }
 
 /* ---- Traps ----------------------------------------------------------------------------------- */

@@ -85,6 +85,10 @@ bool guest_kvm_any_tracked(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* A vCPU's store that found its page read-only; false: not for us. */
 bool guest_kvm_track_store(struct guest_kvm *kvm, gpa_t gpa, const void *buf, size_t len);
+/* In a reader section: the device is about to store there. */
+void guest_kvm_track_write(struct guest_kvm *kvm, gpa_t gpa, size_t len);
+/* The same for as long as it has the mapping, which it may have up to the next tracked page. */
+void guest_kvm_track_map(struct guest_kvm *kvm, gpa_t gpa, size_t *len);
 
 /* kvm_irq.c */
 int guest_kvm_doorbell(struct guest *guest, const struct guest_doorbell *doorbell, bool on);

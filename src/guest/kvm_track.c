@@ -8,6 +8,9 @@
  * (their stores exit, and nobody is told); a page inside a stretch that is there already costs
  * nothing; and a stretch is kept until most of its pages are no longer tracked.
  *
+ * What the device stores does not exit: it is told when it asks for a mapping to store through.
+ * Mappings from before end with the reader sections, because tracking raises the generation.
+ *
  * The set changes on the thread that changes the device, in a writer section; stores look it up in
  * a reader section.
  */
@@ -179,14 +182,15 @@ static bool any_needs_split(struct guest_kvm *kvm)
 
 /* ---- The set --------------------------------------------------------------------------------- */
 
-static int check_pages(struct guest_kvm *kvm, const gpa_t *pages, size_t count)
+/* A page that is not to be tracked any more may have lost its memory meanwhile. */
+static int check_pages(struct guest_kvm *kvm, const gpa_t *pages, size_t count, bool on)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct guest_slot *slot = guest_slots_find(&kvm->slots, pages[i].v);
 
 		if (PAGE_OFFSET(pages[i].v))
 			return -EINVAL;
-		if (!slot || !can_be_split(slot))
+		if (on && (!slot || !can_be_split(slot)))
 			return -EFAULT;
 	}
 	return 0;
@@ -241,13 +245,16 @@ static int remove_aliases(struct guest_kvm *kvm)
 	return err;
 }
 
-static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh)
+static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh, bool on)
 {
 	struct kvm_tracker old = kvm->tracker;
 
 	guest_quiesce(&kvm->guest);
 	kvm->tracker = *fresh;
-	guest_resume(&kvm->guest);
+	if (on)
+		guest_resume(&kvm->guest); /* the device asks for its mappings again */
+	else
+		guest_resume_unchanged(&kvm->guest);
 	*fresh = old;
 }
 
@@ -256,7 +263,7 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
 	struct kvm_tracker fresh;
-	int err = check_pages(kvm, pages, count);
+	int err = check_pages(kvm, pages, count, on);
 
 	if (!kvm->config.pause || !kvm->config.resume)
 		return -ENOTSUP;
@@ -264,7 +271,7 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 		err = make_set(&kvm->tracker, pages, count, on, &fresh);
 	if (err)
 		return err;
-	set_pages(kvm, &fresh);
+	set_pages(kvm, &fresh, on);
 	if (on)
 		err = remove_aliases(kvm);
 	if (!err && any_needs_split(kvm)) {
@@ -274,9 +281,15 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 	}
 	/* What has been split already costs exits and is not told. */
 	if (err && on)
-		set_pages(kvm, &fresh);
+		set_pages(kvm, &fresh, false);
 	free(fresh.pages);
 	return err;
+}
+
+static void tell(struct guest_kvm *kvm, uint64_t page)
+{
+	if (kvm->config.page_written)
+		kvm->config.page_written(kvm->config.opaque, gpa(page << PAGE_SHIFT));
 }
 
 void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
@@ -287,6 +300,8 @@ void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 
 	if (!count)
 		return;
+	for (size_t i = first; i < first + count; i++)
+		tell(kvm, tracker->pages[i]);
 	memmove(&tracker->pages[first], &tracker->pages[first + count],
 		(tracker->count - first - count) * sizeof(*tracker->pages));
 	tracker->count -= count;
@@ -297,17 +312,35 @@ void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 bool guest_kvm_track_store(struct guest_kvm *kvm, gpa_t gpa, const void *buf, size_t len)
 {
 	const struct guest_slot *slot;
-	bool done = false, told = false;
+	bool done = false;
 
 	guest_enter(&kvm->guest);
 	slot = guest_slots_find(&kvm->slots, gpa.v);
 	if (slot && can_be_split(slot) && len <= slot->bytes - (gpa.v - slot->gpa)) {
+		guest_kvm_track_write(kvm, gpa, len);
 		memcpy(slot->host + (gpa.v - slot->gpa), buf, len);
-		told = is_tracked(&kvm->tracker, gpa.v >> PAGE_SHIFT);
 		done = true;
 	}
 	guest_leave(&kvm->guest);
-	if (told && kvm->config.page_written)
-		kvm->config.page_written(kvm->config.opaque, (gpa_t){ gpa.v & ~(PAGE_BYTES - 1) });
 	return done;
+}
+
+void guest_kvm_track_write(struct guest_kvm *kvm, gpa_t gpa, size_t len)
+{
+	const struct kvm_tracker *tracker = &kvm->tracker;
+	uint64_t last = (gpa.v + len - 1) >> PAGE_SHIFT;
+
+	for (size_t i = rank_of(tracker, gpa.v >> PAGE_SHIFT);
+	     len && i < tracker->count && tracker->pages[i] <= last; i++)
+		tell(kvm, tracker->pages[i]);
+}
+
+void guest_kvm_track_map(struct guest_kvm *kvm, gpa_t gpa, size_t *len)
+{
+	const struct kvm_tracker *tracker = &kvm->tracker;
+	size_t next = rank_of(tracker, (gpa.v >> PAGE_SHIFT) + 1);
+
+	guest_kvm_track_write(kvm, gpa, 1);
+	if (next < tracker->count)
+		*len = MIN(*len, (tracker->pages[next] << PAGE_SHIFT) - gpa.v);
 }

@@ -159,6 +159,58 @@ static void stores_to_tracked_pages_are_told_and_done(void **state)
 	assert_int_equal(word_at(f, page.v), 205);
 }
 
+/* What the device stores does not exit; it is told all the same, when it asks where to. */
+static void stores_of_the_device_are_told(void **state)
+{
+	struct fixture *f = *state;
+	const gpa_t page = gpa(PAGES_AT + 5 * PAGE_BYTES);
+	const uint8_t bytes[2 * PAGE_BYTES] = { 0 };
+	uint64_t generation = guest_generation(f->guest);
+	size_t len;
+
+	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), 0);
+	/* Mappings to store through, had before, are to be asked for again. */
+	assert_true(guest_generation(f->guest) != generation);
+	guest_enter(f->guest);
+	assert_non_null(guest_map(f->guest, page, GUEST_READ, &len));
+	assert_non_null(guest_map(f->guest, gpa(PAGES_AT + 8), GUEST_READ | GUEST_WRITE, &len));
+	assert_int_equal(len, 5 * PAGE_BYTES - 8);
+	assert_int_equal(guest_write(f->guest, gpa(page.v - PAGE_BYTES), bytes, PAGE_BYTES), 0);
+	assert_int_equal(f->written, 0);
+	assert_non_null(guest_map(f->guest, gpa(page.v + 16), GUEST_WRITE, &len));
+	assert_int_equal(len, RIG_RAM_BYTES - page.v - 16);
+	assert_int_equal(f->written, 1);
+	assert_int_equal(guest_write(f->guest, gpa(page.v - 4), bytes, 8), 0);
+	assert_int_equal(f->written, 2);
+	assert_true(f->last_written == page.v);
+	guest_leave(f->guest);
+	generation = guest_generation(f->guest);
+	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, false), 0);
+	assert_true(guest_generation(f->guest) == generation);
+}
+
+/* Memory that goes takes what is tracked along, and can be named no more. */
+static void tracked_memory_that_goes(void **state)
+{
+	struct fixture *f = *state;
+	const gpa_t pages[2] = { gpa(PAGES_AT), gpa(PAGES_AT + 40 * PAGE_BYTES) };
+	struct guest_kvm_memory memory = {
+		.bytes = RIG_RAM_BYTES,
+		.host = f->rig.ram,
+		.access = GUEST_READ | GUEST_WRITE,
+		.install = true,
+	};
+
+	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, true), 0);
+	assert_int_equal(guest_kvm_memory_remove(f->guest, gpa(0), RIG_RAM_BYTES), 0);
+	assert_int_equal(f->written, 2);
+	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, false), 0);
+	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, true), -EFAULT);
+	assert_int_equal(guest_kvm_memory_add(f->guest, &memory), 0);
+	assert_int_equal(store_pages(f, PAGES_AT, 50, 1), 0);
+	assert_int_equal(f->written, 2);
+}
+
 /* Pages near each other cost one change of slots, and later ones between them none. */
 static void many_pages_cost_one_change(void **state)
 {
@@ -404,6 +456,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_vm(stores_to_tracked_pages_are_told_and_done),
+		with_vm(stores_of_the_device_are_told),
+		with_vm(tracked_memory_that_goes),
 		with_vm(many_pages_cost_one_change),
 		with_vm(too_many_stretches_become_fewer),
 		with_vm(pages_that_are_no_memory_are_refused),
