@@ -2,9 +2,10 @@
 /*
  * What is left to do after the translations of a space were dropped when its page tables are still
  * the same: 128 MiB of graphics addresses, one access for each page table, which enters what was in
- * use of it, beside a memcmp() of the very same tables with a copy.  Then what it costs to look at
- * every page: with nothing dropped (no more could be gained by seeing the guest's stores to its
- * tables), after an invalidation, and with all forgotten.
+ * use of it, beside a memcmp() of the very same tables with a copy.  The same where the guest's
+ * stores to the tables are told, so that they need no look; both also with nothing in the caches.
+ * Then what it costs to look at every page: with nothing dropped, after an invalidation without and
+ * with tracking, and with all forgotten.
  *
  *   bench-shadow [JSONL]
  */
@@ -32,7 +33,8 @@
 
 static uint8_t *ram;
 static struct guest guest;
-static struct shadow_ppgtt ppgtt;
+static struct shadow_ppgtt ppgtt, tracked; /* the same tables */
+static struct shadow_tracker *tracker;
 static uint64_t copy[PAGES];
 static uint64_t sink;
 
@@ -59,7 +61,22 @@ static void *ram_map(struct guest *g, gpa_t at, unsigned int access, size_t *len
 	return ram + at.v;
 }
 
-static const struct guest_ops ram_ops = { .read = ram_read, .write = ram_write, .map = ram_map };
+/* Nobody stores to the tables: to tell it is easy. */
+static int ram_track(struct guest *g, const gpa_t *pages, size_t count, bool on)
+{
+	return 0;
+}
+
+static const struct guest_ops ram_ops = {
+	.read = ram_read,
+	.write = ram_write,
+	.map = ram_map,
+	.track = ram_track,
+};
+
+static void kicked(void *opaque)
+{
+}
 
 static void set_entry(uint64_t table, uint64_t index, uint64_t entry)
 {
@@ -82,16 +99,55 @@ static void init(void)
 	guest_init(&guest, &ram_ops);
 	shadow_ppgtt_init(&ppgtt, &guest);
 	shadow_ppgtt_load(&ppgtt, gpa(PML4_AT));
+	if (shadow_tracker_create(&guest, kicked, NULL, &tracker))
+		bench_die("no tracker");
 }
 
 /* ---- What is measured ------------------------------------------------------------------------ */
 
-enum way { WAY_MEMCMP, WAY_BLOCKS, WAY_LOOKUP, WAY_KEPT, WAY_DROPPED, WAY_FORGOTTEN, WAYS };
+enum way {
+	WAY_MEMCMP,
+	WAY_BLOCKS,
+	WAY_LOOKUP,
+	WAY_KEPT,
+	WAY_DROPPED,
+	WAY_FORGOTTEN,
+	/* Apart, because they have a TLB of their own. */
+	WAY_BLOCKS_TRACKED,
+	WAY_TRACKED,
+	/* Apart, because they leave nothing in the caches. */
+	WAY_BLOCKS_COLD,
+	WAY_BLOCKS_TRACKED_COLD,
+	WAYS
+};
 
-static void touch(uint64_t step)
+__attribute__((noinline)) static void touch(struct shadow_ppgtt *space, uint64_t step)
 {
 	for (uint64_t at = 0; at < SPACE_BYTES; at += step)
-		sink += (uintptr_t)gpu_as_map(&ppgtt.as, gma(at), GPU_READ);
+		sink += (uintptr_t)gpu_as_map(&space->as, gma(at), GPU_READ);
+}
+
+static void drop_and_touch(struct shadow_ppgtt *space, uint64_t step)
+{
+	gpu_as_invalidate(&space->as);
+	touch(space, step);
+}
+
+/* Out of what is timed: what is in memory is in no cache. */
+static void flush(const void *start, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_ia32_clflush((const uint8_t *)start + at);
+	__builtin_ia32_mfence();
+}
+
+static void prepare(enum way way)
+{
+	if (way != WAY_BLOCKS_COLD && way != WAY_BLOCKS_TRACKED_COLD)
+		return;
+	flush(ram, DATA_AT);
+	flush(&ppgtt, sizeof(ppgtt));
+	flush(&tracked, sizeof(tracked));
 }
 
 static void run(enum way way)
@@ -103,24 +159,59 @@ static void run(enum way way)
 						 PAGE_BYTES);
 		break;
 	case WAY_BLOCKS:
-		gpu_as_invalidate(&ppgtt.as);
-		touch(512 * PAGE_BYTES);
+	case WAY_BLOCKS_COLD:
+		drop_and_touch(&ppgtt, 512 * PAGE_BYTES);
+		break;
+	case WAY_BLOCKS_TRACKED:
+	case WAY_BLOCKS_TRACKED_COLD:
+		drop_and_touch(&tracked, 512 * PAGE_BYTES);
 		break;
 	case WAY_LOOKUP:
 		for (uint64_t i = 0; i < PAGES; i++)
 			sink += __atomic_load_n(&copy[i], __ATOMIC_RELAXED);
 		break;
 	case WAY_DROPPED:
-		gpu_as_invalidate(&ppgtt.as);
-		touch(PAGE_BYTES);
+		drop_and_touch(&ppgtt, PAGE_BYTES);
+		break;
+	case WAY_TRACKED:
+		drop_and_touch(&tracked, PAGE_BYTES);
 		break;
 	case WAY_FORGOTTEN:
 		gpu_as_forget(&ppgtt.as);
-		touch(PAGE_BYTES);
+		touch(&ppgtt, PAGE_BYTES);
 		break;
 	default:
-		touch(PAGE_BYTES);
+		touch(&ppgtt, PAGE_BYTES);
 	}
+}
+
+/* In turn. */
+static void measure(struct bench_samples *samples, enum way first, enum way last)
+{
+	for (unsigned int i = 0; i < SAMPLES; i++) {
+		for (enum way way = first; way <= last; way++) {
+			prepare(way);
+			uint64_t begin = clock_now_ns();
+
+			run(way);
+			bench_sample(&samples[way], clock_now_ns() - begin);
+		}
+	}
+}
+
+/* Every table is asked for and tracked: from now on none needs a look. */
+static void track_all(void)
+{
+	shadow_ppgtt_init(&tracked, &guest);
+	shadow_ppgtt_track(&tracked, tracker);
+	shadow_ppgtt_load(&tracked, gpa(PML4_AT));
+	touch(&tracked, PAGE_BYTES);
+	for (unsigned int i = 0; i < 20; i++)
+		drop_and_touch(&tracked, 512 * PAGE_BYTES);
+	shadow_tracker_update(tracker);
+	if (shadow_tracker_count(tracker) != TABLES)
+		bench_die("not every table is tracked");
+	drop_and_touch(&tracked, 512 * PAGE_BYTES);
 }
 
 /* GB of table entries a second. */
@@ -138,30 +229,15 @@ static double page_ns(struct bench_samples *samples)
 	return bench_percentile_us(samples, 50) * 1e3 / (double)pages;
 }
 
-int main(int argc, char **argv)
+static double table_ns(struct bench_samples *samples, unsigned int percent)
 {
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
-	struct bench_samples samples[WAYS];
-	uint64_t misses;
+	const uint64_t tables = TABLES;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
-	init();
-	touch(PAGE_BYTES);
-	misses = ppgtt.as.misses;
-	for (unsigned int way = 0; way < WAYS; way++)
-		bench_samples_init(&samples[way], SAMPLES);
-	/* In turn; to forget comes last, so that the others find the pages translated. */
-	for (unsigned int i = 0; i < SAMPLES; i++) {
-		for (enum way way = 0; way < WAYS; way++) {
-			uint64_t begin = clock_now_ns();
+	return bench_percentile_us(samples, percent) * 1e3 / (double)tables;
+}
 
-			run(way);
-			bench_sample(&samples[way], clock_now_ns() - begin);
-		}
-	}
-	if (ppgtt.as.misses != misses + SAMPLES * PAGES)
-		bench_die("unchanged entries were translated again");
+static void report(FILE *jsonl, struct bench_samples *samples)
+{
 	bench_table_head();
 	bench_report(jsonl, &(struct bench_result){
 				    .name = "shadow.unchanged",
@@ -173,11 +249,57 @@ int main(int argc, char **argv)
 				    .limit = { "a table lookup for each page",
 					       speed(&samples[WAY_LOOKUP], 50) },
 			    });
-	printf("%-32s each page: nothing dropped %.2f ns, an invalidation %.2f, forgotten %.2f\n",
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "shadow.tracked",
+				    .unit = "ns",
+				    .value = table_ns(&samples[WAY_BLOCKS_TRACKED], 50),
+				    .p99 = table_ns(&samples[WAY_BLOCKS_TRACKED], 99),
+				    .baseline = { "the look at a table",
+						  table_ns(&samples[WAY_BLOCKS], 50) },
+				    .limit = { "memcmp", table_ns(&samples[WAY_MEMCMP], 50) },
+			    });
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "shadow.tracked.cold",
+				    .unit = "ns",
+				    .value = table_ns(&samples[WAY_BLOCKS_TRACKED_COLD], 50),
+				    .p99 = table_ns(&samples[WAY_BLOCKS_TRACKED_COLD], 99),
+				    .baseline = { "the look at a table",
+						  table_ns(&samples[WAY_BLOCKS_COLD], 50) },
+				    .limit = { "memcmp, in the cache",
+					       table_ns(&samples[WAY_MEMCMP], 50) },
+			    });
+	printf("%-32s each page: nothing dropped %.2f ns, an invalidation %.2f, tracked %.2f, "
+	       "forgotten %.2f\n",
 	       "", page_ns(&samples[WAY_KEPT]), page_ns(&samples[WAY_DROPPED]),
-	       page_ns(&samples[WAY_FORGOTTEN]));
+	       page_ns(&samples[WAY_TRACKED]), page_ns(&samples[WAY_FORGOTTEN]));
+}
+
+int main(int argc, char **argv)
+{
+	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	struct bench_samples samples[WAYS];
+	uint64_t misses;
+
+	if (argc > 1 && !jsonl)
+		bench_die("cannot open %s", argv[1]);
+	init();
+	touch(&ppgtt, PAGE_BYTES);
+	track_all();
+	misses = ppgtt.as.misses;
+	for (unsigned int way = 0; way < WAYS; way++)
+		bench_samples_init(&samples[way], SAMPLES);
+	/* To forget comes last, so that the others find the pages translated. */
+	measure(samples, WAY_MEMCMP, WAY_FORGOTTEN);
+	measure(samples, WAY_BLOCKS_TRACKED, WAY_TRACKED);
+	measure(samples, WAY_BLOCKS_COLD, WAY_BLOCKS_TRACKED_COLD);
+	if (ppgtt.as.misses != misses + SAMPLES * PAGES || tracked.as.misses != PAGES)
+		bench_die("unchanged entries were translated again");
+	if (tracked.kept != 3 * SAMPLES * TABLES)
+		bench_die("tracked tables were looked at");
+	report(jsonl, samples);
 	for (unsigned int way = 0; way < WAYS; way++)
 		bench_samples_fini(&samples[way]);
+	shadow_tracker_destroy(tracker);
 	guest_fini(&guest);
 	free(ram);
 	if (jsonl)

@@ -2,7 +2,8 @@
 /*
  * Fuzz target: page tables of a hostile guest, per-process and global.  The input is a list of
  * steps: entries stored into tables, roots loaded, translations dropped, memory taken away and
- * given back, tables changed in the middle of a walk, and accesses.
+ * given back, tables changed in the middle of a walk, and accesses.  They are taken twice: with
+ * tables that are looked at after each drop, and with tables whose stores are told.
  *
  * A walk of our own says what each access has to give, as long as no entry was changed since the
  * translations were last dropped; after that either is right.  Whatever happens, what is handed
@@ -40,7 +41,8 @@ static struct fuzz_guest guest;
 static struct shadow_ppgtt ppgtt;
 static struct shadow_ggtt ggtt;
 static _Atomic uint64_t ggtt_entries[GGTT_COUNT];
-static bool ppgtt_known, ggtt_known; /* no entry has changed since the last drop */
+static struct shadow_tracker *tracker; /* NULL in the first of the two runs */
+static bool ppgtt_known, ggtt_known;   /* no entry has changed since the last drop */
 
 /* An entry that waits to be stored at the @countdown-th question to the guest. */
 static struct {
@@ -51,8 +53,18 @@ static struct {
 
 static void store_entry(size_t at, uint64_t entry)
 {
+	fuzz_guest_tell(&guest, at);
 	memcpy(guest.ram + at, &entry, sizeof(entry));
 	ppgtt_known = false;
+}
+
+static void written(void *opaque, gpa_t page)
+{
+	shadow_tracker_written(tracker, page);
+}
+
+static void kicked(void *opaque)
+{
 }
 
 static void asked(void *opaque)
@@ -239,10 +251,32 @@ static uint64_t take_address(struct fuzz_input *in)
 	       (uint64_t)(how & 511) << 12 | (how & 512 ? fuzz_u16(in) : 0xff8);
 }
 
+/* One table is used between many drops: it is time to track it. */
+static void use_often(uint64_t at)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		gpu_as_invalidate(&ppgtt.as);
+		guest_enter(&guest.guest);
+		check_map(&ppgtt.as, at, GPU_READ, !ambush.countdown);
+		guest_leave(&guest.guest);
+	}
+}
+
+static void change_tracking(struct fuzz_input *in, uint8_t how)
+{
+	if (how & 4)
+		use_often(take_address(in));
+	if (tracker && (how & 8))
+		shadow_tracker_drop(tracker, how & 16 ? &ppgtt.pml4 : NULL);
+	if (tracker && (how & 32))
+		shadow_tracker_update(tracker);
+}
+
 static void drop(struct fuzz_input *in)
 {
 	uint8_t how = fuzz_u8(in);
 
+	change_tracking(in, how);
 	if (how & 1)
 		shadow_ppgtt_invalidate(&ppgtt);
 	else
@@ -305,23 +339,35 @@ static void step(struct fuzz_input *in)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(struct fuzz_input in)
 {
-	struct fuzz_input in = { data, size };
-
-	if (!guest.ram) {
-		fuzz_guest_init(&guest, PAGES, slots, ARRAY_SIZE(slots));
-		guest.asked = asked;
-	}
 	fuzz_guest_all_present(&guest);
 	memset(guest.ram, 0, guest.bytes);
+	memset(guest.tracked, 0, sizeof(guest.tracked));
 	memset((void *)ggtt_entries, 0, sizeof(ggtt_entries));
 	memset(&ambush, 0, sizeof(ambush));
 	shadow_ppgtt_init(&ppgtt, &guest.guest);
+	shadow_ppgtt_track(&ppgtt, tracker);
 	shadow_ggtt_init(&ggtt, &guest.guest, ggtt_entries, GGTT_COUNT);
 	shadow_ggtt_limit(&ggtt, share);
 	ppgtt_known = ggtt_known = true;
 	while (in.size)
 		step(&in);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct fuzz_input in = { data, size };
+
+	if (!guest.ram) {
+		fuzz_guest_init(&guest, PAGES, slots, ARRAY_SIZE(slots));
+		guest.asked = asked;
+		guest.written = written;
+	}
+	run(in);
+	FUZZ_CHECK(!shadow_tracker_create(&guest.guest, kicked, NULL, &tracker));
+	run(in);
+	shadow_tracker_destroy(tracker);
+	tracker = NULL;
 	return 0;
 }

@@ -3,7 +3,8 @@
  * A guest for fuzz targets whose memory guards itself.  Its pages are seen twice: `ram` is the
  * target's own view; what guest_map() hands out lies in another, where a slot that is read-only,
  * reached by messages or gone has the protection that says so and nothing but guard pages lies
- * around it.  An access that the guest's map forbids is a SIGSEGV.  One thread.
+ * around it.  An access that the guest's map forbids is a SIGSEGV.  Stores to pages can be told, as
+ * guest_kvm tells them.  One thread.
  */
 #ifndef FUZZ_GUEST_H
 #define FUZZ_GUEST_H
@@ -11,6 +12,7 @@
 #include "guest/guest.h"
 
 #define FUZZ_MAX_SLOTS 8u
+#define FUZZ_MAX_PAGES 4096u
 
 struct fuzz_slot {
 	uint64_t gpa;
@@ -27,7 +29,9 @@ struct fuzz_guest {
 	const struct fuzz_slot *slots;
 	unsigned int slot_count;
 	bool gone[FUZZ_MAX_SLOTS];
-	void (*asked)(void *opaque); /* before every operation; or NULL */
+	bool tracked[FUZZ_MAX_PAGES];
+	void (*asked)(void *opaque);		   /* before every operation; or NULL */
+	void (*written)(void *opaque, gpa_t page); /* a tracked one; or NULL */
 	void *opaque;
 };
 
@@ -39,6 +43,8 @@ void fuzz_guest_set_slot(struct fuzz_guest *g, unsigned int slot, bool present);
 void fuzz_guest_all_present(struct fuzz_guest *g);
 /* The slot that holds @gpa; NULL: no memory. */
 const struct fuzz_slot *fuzz_guest_find(const struct fuzz_guest *g, uint64_t gpa);
+/* The guest's CPU is about to store to the page at @place: tells it, if it is tracked. */
+void fuzz_guest_tell(struct fuzz_guest *g, size_t place);
 /* The byte's place in `ram`, and so in `view`. */
 size_t fuzz_guest_place(const struct fuzz_slot *slot, uint64_t gpa);
 

@@ -89,7 +89,7 @@ static void sync_block(struct gpu_tlb_table *table, unsigned int block, const ui
 	}
 }
 
-void shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
+bool shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
 			bool again)
 {
 	struct gpu_tlb_table *table = blocks->table;
@@ -100,11 +100,12 @@ void shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now
 		same &= table->origin[i] == origin;
 	if (likely(same && is_same(now, &table->source[blocks->first * GPU_TLB_BLOCK_PAGES],
 				   blocks->count * GPU_TLB_BLOCK_PAGES)))
-		return;
+		return true;
 	for (unsigned int i = blocks->first; i < end; i++, now += GPU_TLB_BLOCK_PAGES) {
 		sync_block(table, i, now, again && table->origin[i] == origin);
 		table->origin[i] = origin;
 	}
+	return false;
 }
 
 void shadow_blocks_clear(const struct gpu_tlb_blocks *blocks)

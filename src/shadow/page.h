@@ -20,9 +20,10 @@ int shadow_page_map(struct guest *guest, gpa_t at, bool writable, unsigned int a
 
 /*
  * The enter method's work: @now are the entries of the blocks' pages as they are, @origin what else
- * their translations were made of (not 0).  Translations of entries that changed are cleared.
+ * their translations were made of (not 0).  Translations of entries that changed are cleared; true:
+ * there were none.
  */
-void shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
+bool shadow_blocks_sync(const struct gpu_tlb_blocks *blocks, const uint64_t *now, uint64_t origin,
 			bool again);
 /* There are no such entries: nothing is kept. */
 void shadow_blocks_clear(const struct gpu_tlb_blocks *blocks);

@@ -11,6 +11,7 @@
  */
 #include "shadow/page.h"
 #include "shadow/shadow.h"
+#include "shadow/tracker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -58,6 +59,12 @@ static uint64_t leaf_bytes(uint64_t entry, unsigned int level, bool ips)
 	if (level <= 3 && (entry & PDE_PS_2M))
 		return PAGE_BYTES << (9 * (level - 1));
 	return 0;
+}
+
+/* By which the guest's driver names the space when it tells that it goes. */
+static gpa_t root_of(const struct shadow_ppgtt *ppgtt)
+{
+	return ppgtt->legacy ? ppgtt->pdp[0] : ppgtt->pml4;
 }
 
 static void start_walk(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
@@ -194,20 +201,80 @@ static int find_page(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *
 	return err;
 }
 
+/* The table at @page was looked at: once it was the @same often enough, it is asked for. */
+static void count_look(struct shadow_ppgtt *ppgtt, gpa_t page, bool same)
+{
+	struct shadow_candidate *candidate =
+		&ppgtt->candidate[(page.v >> PAGE_SHIFT) % SHADOW_CANDIDATES];
+
+	if (candidate->page.v != page.v)
+		*candidate = (struct shadow_candidate){ .page = page };
+	candidate->same = same ? candidate->same + 1 : 0;
+	if (candidate->same == TRACKER_STABLE) {
+		candidate->same = 0;
+		tracker_want(ppgtt->tracker, page, root_of(ppgtt));
+	}
+}
+
+/*
+ * With @stamp for what the table holds now, or 0: true when the blocks were made of the same.  Else
+ * they bear the stamp from now on; it was taken before the look, so that a store after the look
+ * makes it worthless.
+ */
+static bool blocks_kept(struct shadow_ppgtt *ppgtt, const struct gpu_tlb_blocks *blocks,
+			uint64_t origin, uint64_t stamp)
+{
+	size_t first = (size_t)(blocks->table - ppgtt->as.table) * GPU_TLB_BLOCKS + blocks->first;
+	bool kept = stamp != 0;
+
+	for (unsigned int i = 0; i < blocks->count; i++) {
+		kept &= ppgtt->stamp[first + i] == stamp &&
+			blocks->table->origin[blocks->first + i] == origin;
+		ppgtt->stamp[first + i] = stamp;
+	}
+	return kept;
+}
+
+static bool enter_table(struct shadow_ppgtt *ppgtt, const struct shadow_table *table, gma_t first,
+			const struct gpu_tlb_blocks *blocks, bool again)
+{
+	uint64_t index = table_index(first, 1), copy[GPU_TLB_TABLE_PAGES];
+	size_t bytes = blocks->count * GPU_TLB_BLOCK_PAGES * sizeof(uint64_t);
+
+	if (table && table->entries)
+		return shadow_blocks_sync(blocks, &table->entries[index], origin_of(table), again);
+	if (table && !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, bytes))
+		shadow_blocks_sync(blocks, copy, origin_of(table), again);
+	else
+		shadow_blocks_clear(blocks);
+	return false;
+}
+
+static void enter_tracked(struct shadow_ppgtt *ppgtt, const struct shadow_table *table, gma_t first,
+			  const struct gpu_tlb_blocks *blocks, bool again)
+{
+	bool mapped = table && table->entries;
+	uint64_t stamp = mapped ? tracker_stamp(ppgtt->tracker, table->at) : 0;
+
+	if (blocks_kept(ppgtt, blocks, mapped ? origin_of(table) : 0, stamp) && again) {
+		ppgtt->kept++;
+		return;
+	}
+	bool same = enter_table(ppgtt, table, first, blocks, again);
+	if (mapped && again && !stamp)
+		count_look(ppgtt, table->at, same);
+}
+
 static void ppgtt_enter(struct gpu_as *as, gma_t first, const struct gpu_tlb_blocks *blocks,
 			bool again)
 {
 	struct shadow_ppgtt *ppgtt = container_of(as, struct shadow_ppgtt, as);
 	const struct shadow_table *table = find_table(ppgtt, first);
-	uint64_t index = table_index(first, 1), copy[GPU_TLB_TABLE_PAGES];
-	size_t bytes = blocks->count * GPU_TLB_BLOCK_PAGES * sizeof(uint64_t);
 
-	if (table && table->entries)
-		shadow_blocks_sync(blocks, &table->entries[index], origin_of(table), again);
-	else if (table && !guest_read(ppgtt->guest, gpa(table->at.v + index * 8), copy, bytes))
-		shadow_blocks_sync(blocks, copy, origin_of(table), again);
+	if (unlikely(ppgtt->tracker))
+		enter_tracked(ppgtt, table, first, blocks, again);
 	else
-		shadow_blocks_clear(blocks);
+		enter_table(ppgtt, table, first, blocks, again);
 }
 
 /* ---- As an address space -----------------------------------------------------------------------
@@ -274,6 +341,15 @@ void shadow_ppgtt_init(struct shadow_ppgtt *ppgtt, struct guest *guest)
 	ppgtt->generation = guest_generation(guest);
 	ppgtt->table = (struct shadow_table){ 0 };
 	ppgtt->directory = (struct shadow_directory){ 0 };
+	shadow_ppgtt_track(ppgtt, NULL);
+}
+
+void shadow_ppgtt_track(struct shadow_ppgtt *ppgtt, struct shadow_tracker *tracker)
+{
+	ppgtt->tracker = tracker;
+	ppgtt->kept = 0;
+	memset(ppgtt->candidate, 0, sizeof(ppgtt->candidate));
+	memset(ppgtt->stamp, 0, sizeof(ppgtt->stamp));
 }
 
 /* Spaces that take turns share few blocks: the root's page number decides where they begin. */
