@@ -25,7 +25,7 @@
  * time; those that change things (memory, config, interrupts, reset) take a lock for it.  Two
  * rules: call none of them from inside a callback, and none while holding a lock that a callback
  * of yours takes.  The library makes threads of its own, which run with all signals blocked: one
- * for each device's GPU, one for its display's clock.
+ * for each device's GPU, one for its display's clock, one for a VM that lends pause and resume.
  *
  * Everything a guest can write is taken as hostile: nothing it does makes these functions fail for
  * the VMM, or touch memory that was not lent.
@@ -93,6 +93,20 @@ struct mediant_vm_config {
 	bool coalesce;
 	void (*store)(void *opaque, uint64_t gpa, const void *buf, size_t len);
 	void *opaque;
+	/*
+	 * Both or neither.  @pause returns when no vCPU is in the guest, and none enters it until
+	 * @resume; a vCPU whose thread is serving an exit is out already, so do not wait for that
+	 * thread.  Called on a thread of the library's that holds a lock of the VM's.
+	 *
+	 * With them, page tables of the GPU that seem not to change are made read-only for the
+	 * guest (in memory that is MEDIANT_MEMORY_INSTALL, in batches, between the two calls), and
+	 * need no look after each invalidation.  Stores to them, and to pages near them, exit then:
+	 * to more of them the fewer slot numbers there are (two for each of up to 256 tables).
+	 * What the VMM itself stores there is not seen: its devices must not.  A gain only for
+	 * guests that change page tables very rarely (docs/embedding.md); most do better without.
+	 */
+	void (*pause)(void *opaque);
+	void (*resume)(void *opaque);
 };
 
 /* -EINVAL; -ENOTSUP: @coalesce without a ring; -ENOMEM. */
@@ -238,8 +252,9 @@ struct mediant_stats {
 	uint64_t frames;   /* shown by the display */
 	bool driver_ready; /* the guest's driver has taken the vGPU over */
 	/* Of the whole VM. */
-	uint64_t exits;	    /* accesses that came by an exit */
-	uint64_t coalesced; /* stores that came through the ring */
+	uint64_t exits;		 /* accesses that came by an exit */
+	uint64_t coalesced;	 /* stores that came through the ring */
+	uint64_t tables_tracked; /* page tables that are read-only for the guest now */
 };
 /* -EINVAL: struct_bytes is not set. */
 MEDIANT_API int mediant_device_stats(struct mediant_device *device, struct mediant_stats *stats);

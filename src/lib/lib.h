@@ -29,7 +29,8 @@ struct vgpu_device_config {
 	 * transport.
 	 */
 	struct guest *guest;
-	bool trap_all; /* with a guest: make no use of windows and runs */
+	struct shadow_tracker *tracker; /* as vgpu_config has it */
+	bool trap_all;			/* with a guest: make no use of windows and runs */
 };
 
 struct vgpu_device;

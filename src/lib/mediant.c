@@ -33,6 +33,28 @@ static void store(void *opaque, gpa_t gpa, const void *buf, size_t len)
 		vm->config.store(vm->config.opaque, gpa.v, buf, len);
 }
 
+static void pause_vcpus(void *opaque)
+{
+	struct mediant_vm *vm = opaque;
+
+	vm->config.pause(vm->config.opaque);
+}
+
+static void resume_vcpus(void *opaque)
+{
+	struct mediant_vm *vm = opaque;
+
+	vm->config.resume(vm->config.opaque);
+}
+
+/* Only the tracker has pages tracked. */
+static void page_written(void *opaque, gpa_t page)
+{
+	struct mediant_vm *vm = opaque;
+
+	shadow_tracker_written(vm->tracker, page);
+}
+
 int mediant_take_config(void *ours, size_t our_bytes, const void *theirs)
 {
 	size_t their_bytes;
@@ -61,6 +83,9 @@ static int create_guest(struct mediant_vm *vm)
 		.first_gsi = vm->config.first_gsi,
 		.gsi_count = vm->config.gsi_count,
 		.coalesce = vm->config.coalesce,
+		.pause = vm->config.pause ? pause_vcpus : NULL,
+		.resume = vm->config.resume ? resume_vcpus : NULL,
+		.page_written = page_written,
 		.opaque = vm,
 	};
 	struct kvm_door_config door = {
@@ -69,12 +94,16 @@ static int create_guest(struct mediant_vm *vm)
 		.store = store,
 		.opaque = vm,
 	};
-	int err = guest_kvm_create(&config, &vm->guest);
+	int err;
 
+	if (!vm->config.pause != !vm->config.resume)
+		return -EINVAL;
+	err = guest_kvm_create(&config, &vm->guest);
 	if (err)
 		return err;
 	door.guest = vm->guest;
-	return kvm_door_create(&door, &vm->door);
+	err = kvm_door_create(&door, &vm->door);
+	return err ? err : mediant_track_start(vm);
 }
 
 int mediant_vm_create(const struct mediant_vm_config *config, struct mediant_vm **out)
@@ -85,6 +114,7 @@ int mediant_vm_create(const struct mediant_vm_config *config, struct mediant_vm 
 	if (!vm)
 		return -ENOMEM;
 	lock_init(&vm->lock, LOCK_DEVICE);
+	vm->track_fd = -1;
 	err = mediant_take_config(&vm->config, sizeof(vm->config), config);
 	if (!err)
 		err = create_guest(vm);
@@ -100,6 +130,7 @@ void mediant_vm_destroy(struct mediant_vm *vm)
 {
 	if (!vm)
 		return;
+	mediant_track_stop(vm);
 	kvm_door_destroy(vm->door);
 	guest_kvm_destroy(vm->guest);
 	lock_fini(&vm->lock);

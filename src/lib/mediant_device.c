@@ -67,6 +67,7 @@ static int create_inside(struct mediant_device *device, const struct mediant_dev
 						       : VGPU_DEVICE_GPU_SOFT,
 		.render_only = config->render_only,
 		.guest = device->vm->guest,
+		.tracker = device->vm->tracker,
 		.trap_all = config->trap_all,
 	};
 

@@ -43,6 +43,7 @@ static void gather(struct mediant_device *device, struct mediant_stats *stats)
 		.driver_ready = vgpu.driver_ready,
 		.exits = door.exits,
 		.coalesced = door.coalesced,
+		.tables_tracked = shadow_tracker_count(device->vm->tracker),
 	};
 	add_engines(&vgpu, stats);
 }
@@ -104,6 +105,7 @@ int mediant_device_stats_save(struct mediant_device *device, int fd)
 		{ "frames", s.frames },
 		{ "exits", s.exits },
 		{ "coalesced", s.coalesced },
+		{ "tables_tracked", s.tables_tracked },
 	};
 	for (row = rows; row < rows + ARRAY_SIZE(rows); row++)
 		len += snprintf(line + len, sizeof(line) - (size_t)len, "%s\"%s\": %llu",

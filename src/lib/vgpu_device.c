@@ -221,6 +221,7 @@ static int create_vgpu(struct vgpu_device *device, const struct vgpu_device_conf
 		.render_only = config->render_only,
 		.watchdog_ns = config->watchdog_ns,
 		.guest = vfio_device_guest(device->vfio),
+		.tracker = config->tracker,
 		.gpu = device->gpu,
 		.lane = device->lane,
 		.host = &host_ops,

@@ -482,6 +482,7 @@ void vgpu_engine_init(struct vgpu *v, enum gpu_engine id)
 	shadow_ggtt_init(&e->ggtt, vgpu_guest(v), v->ggtt, VGPU_GGTT_ENTRIES);
 	shadow_ggtt_limit(&e->ggtt, v->share);
 	shadow_ppgtt_init(&e->ppgtt, vgpu_guest(v));
+	shadow_ppgtt_track(&e->ppgtt, v->config.tracker);
 	e->workload = (struct gpu_workload){
 		.engine = id,
 		.ggtt = &e->ggtt.as,

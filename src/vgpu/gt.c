@@ -138,14 +138,17 @@ void vgpu_write_pvinfo_ready(struct vgpu *v, uint32_t offset, uint32_t value)
 
 void vgpu_write_pvinfo_notify(struct vgpu *v, uint32_t offset, uint32_t value)
 {
-	TRACE(vgpu_notify, value,
-	      (uint64_t)vgpu_vreg(v, REG_PVINFO_PDP + 4) << 32 | vgpu_vreg(v, REG_PVINFO_PDP), 0,
-	      0);
+	const gpa_t root = gpa((uint64_t)vgpu_vreg(v, REG_PVINFO_PDP + 4) << 32 |
+			       vgpu_vreg(v, REG_PVINFO_PDP));
+
+	TRACE(vgpu_notify, value, root.v, 0, 0);
 	vgpu_vreg_set(v, offset, value);
 	/* Tables that go away must not live on in a translation; new ones were never seen. */
-	if (value == VGT_G2V_PPGTT_L3_DEL || value == VGT_G2V_PPGTT_L4_DEL)
-		for_each_engine(id)
-			shadow_ppgtt_invalidate(&v->engines[id].ppgtt);
+	if (value != VGT_G2V_PPGTT_L3_DEL && value != VGT_G2V_PPGTT_L4_DEL)
+		return;
+	for_each_engine(id)
+		shadow_ppgtt_invalidate(&v->engines[id].ppgtt);
+	shadow_tracker_drop(v->config.tracker, &root);
 }
 
 void vgpu_pvinfo_reset(struct vgpu *v)

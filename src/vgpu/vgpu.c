@@ -85,6 +85,7 @@ void vgpu_destroy(struct vgpu *v)
 		return;
 	for_each_engine(id)
 		vgpu_engine_fini(v, id);
+	shadow_tracker_drop(v->config.tracker, NULL);
 	vgpu_display_fini(v);
 	vgpu_ggtt_fini(v);
 	vgpu_mmio_fini(v);
@@ -104,6 +105,7 @@ void vgpu_reset(struct vgpu *v)
 	power_on(v);
 	vgpu_unlock(v);
 	vgpu_ggtt_reset(v);
+	shadow_tracker_drop(v->config.tracker, NULL);
 	vgpu_aperture_changed(v);
 	for_each_engine(id)
 		sched_release(&v->engines[id].entity);

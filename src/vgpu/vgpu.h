@@ -56,6 +56,8 @@ struct vgpu_host_ops {
 	void (*aperture_changed)(void *opaque);
 };
 
+struct shadow_tracker;
+
 struct vgpu_config {
 	const char *name;
 	const struct vgpu_type *type;
@@ -68,8 +70,9 @@ struct vgpu_config {
 	uint64_t irq_hold_ns;
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
 	struct guest *guest;
-	struct gpu *gpu;	 /* borrowed */
-	struct sched_lane *lane; /* borrowed */
+	struct shadow_tracker *tracker; /* of that guest (borrowed), or NULL */
+	struct gpu *gpu;		/* borrowed */
+	struct sched_lane *lane;	/* borrowed */
 	const struct vgpu_host_ops *host;
 	void *opaque;
 };

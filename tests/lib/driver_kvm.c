@@ -18,6 +18,7 @@
 
 #include "kvm/kvm.h"
 #include "lib/lib.h"
+#include "shadow/shadow.h"
 
 #define BAR0_AT	 0xc0000000u
 #define BAR2_AT	 0xd0000000u
@@ -39,6 +40,7 @@ struct link {
 	struct loop loop;
 	struct guest *guest;
 	struct kvm_door *door;
+	struct shadow_tracker *tracker;
 	struct vgpu_device *device;
 	int msi;
 	unsigned int messages;
@@ -118,6 +120,19 @@ unsigned int driver_kvm_sequence(struct driver *d, const struct rig_access *acce
 
 	assert_true(count <= sizeof(job.steps) / sizeof(job.steps[0]));
 	memcpy(job.steps, accesses, count * sizeof(*accesses));
+	assert_int_equal(rig_cpu_run(cpu->rig_cpu, &job, serve, cpu), 0);
+	unsigned int exits = (unsigned int)cpu->rig_cpu->exits;
+	give_cpu(link, cpu);
+	return exits;
+}
+
+unsigned int driver_kvm_store64(struct driver *d, gpa_t at, uint64_t value)
+{
+	struct link *link = d->link;
+	struct cpu *cpu = take_cpu(link);
+	struct rig_job job = { .kind = RIG_PUT, .at = at.v, .count = sizeof(value) };
+
+	memcpy(job.data, &value, sizeof(value));
 	assert_int_equal(rig_cpu_run(cpu->rig_cpu, &job, serve, cpu), 0);
 	unsigned int exits = (unsigned int)cpu->rig_cpu->exits;
 	give_cpu(link, cpu);
@@ -230,6 +245,30 @@ static void over_change_map(struct driver *d)
 	pthread_mutex_unlock(&link->mutex);
 }
 
+/* ---- Tracking -------------------------------------------------------------------------------- */
+
+/* The test's thread runs the only vCPU, and asks by itself. */
+static void nothing_to_do(void *opaque)
+{
+}
+
+static void page_written(void *opaque, gpa_t page)
+{
+	struct link *link = opaque;
+
+	shadow_tracker_written(link->tracker, page);
+}
+
+uint64_t driver_kvm_track(struct driver *d)
+{
+	struct link *link = d->link;
+
+	pthread_mutex_lock(&link->mutex);
+	shadow_tracker_update(link->tracker);
+	pthread_mutex_unlock(&link->mutex);
+	return shadow_tracker_count(link->tracker);
+}
+
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 static const char *missing(void)
@@ -250,6 +289,10 @@ static void open_vm(struct link *link)
 		.vm_fd = link->rig.vm_fd,
 		.slot_count = 200,
 		.coalesce = true,
+		.pause = nothing_to_do,
+		.resume = nothing_to_do,
+		.page_written = page_written,
+		.opaque = link,
 	};
 	struct guest_kvm_memory memory = {
 		.bytes = DRIVER_GUEST_BYTES,
@@ -259,6 +302,8 @@ static void open_vm(struct link *link)
 	};
 	assert_int_equal(guest_kvm_create(&guest, &link->guest), 0);
 	assert_int_equal(guest_kvm_memory_add(link->guest, &memory), 0);
+	assert_int_equal(shadow_tracker_create(link->guest, nothing_to_do, NULL, &link->tracker),
+			 0);
 
 	struct kvm_door_config door = {
 		.guest = link->guest,
@@ -283,6 +328,7 @@ static void over_open(struct driver *d, bool render_only)
 	open_vm(link);
 	config.loop = &link->loop;
 	config.guest = link->guest;
+	config.tracker = link->tracker;
 	assert_int_equal(vgpu_device_create(&config, &link->device), 0);
 	connect_msi(link);
 	link->free = new_cpu(link);
@@ -299,6 +345,7 @@ static void over_close(struct driver *d)
 	for (unsigned int i = 0; i < link->cpu_count; i++)
 		kvm_vcpu_destroy(link->cpus[i].vcpu);
 	vgpu_device_destroy(link->device);
+	shadow_tracker_destroy(link->tracker);
 	kvm_door_destroy(link->door);
 	guest_kvm_destroy(link->guest);
 	for (unsigned int i = 1; i < link->cpu_count; i++)

@@ -325,6 +325,23 @@ static void numbers_are_kept(void **state)
 	close(pipes[1]);
 }
 
+static void paused(void *opaque)
+{
+}
+
+/* Without KVM nothing can be tracked, and nobody is ever paused. */
+static void pages_that_cannot_be_tracked(void **state)
+{
+	struct mediant_vm_config config;
+	struct mediant_vm *vm;
+
+	MEDIANT_INIT(&config);
+	config.vm_fd = -1;
+	config.pause = config.resume = paused;
+	assert_int_equal(mediant_vm_create(&config, &vm), 0);
+	mediant_vm_destroy(vm);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -340,6 +357,9 @@ static void what_makes_no_sense_is_refused(void **state)
 	vm.vm_fd = -1;
 	vm.coalesce = true;
 	assert_int_equal(mediant_vm_create(&vm, &other), -ENOTSUP);
+	vm.coalesce = false;
+	vm.pause = paused;
+	assert_int_equal(mediant_vm_create(&vm, &other), -EINVAL);
 	MEDIANT_INIT(&config);
 	config.type = "i915-GVTg_V5_none";
 	assert_int_equal(mediant_device_create(f->vm, &config, &device), -ENOENT);
@@ -475,6 +495,7 @@ int main(void)
 		with_device(a_reset_ends_decoding),
 		with_device(numbers_are_kept),
 		with_device(what_makes_no_sense_is_refused),
+		cmocka_unit_test(pages_that_cannot_be_tracked),
 		cmocka_unit_test(structures_may_grow),
 		with_device(vcpus_hammer_while_things_change),
 	};

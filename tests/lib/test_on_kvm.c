@@ -238,6 +238,103 @@ static void they_come_back_after_a_change_of_memory(void **state)
 	assert_int_equal(traps(d), 0);
 }
 
+/* ---- Page tables whose stores are told ---- */
+
+#define TRACKED_GMA  0x123400000ull
+#define L4_PAGE_DEL  5u /* VGT_G2V_PPGTT_L4_PAGE_TABLE_DESTROY */
+#define ENTRY_OF(at) ((at).v | 3)
+
+struct tracked {
+	struct driver_context ctx;
+	gpa_t page;
+	gpa_t entry; /* the first of its table */
+};
+
+/* A request that stores @value to the tracked page, alone in its context: it drops translations. */
+static void store_by_gpu(struct driver *d, struct tracked *t, uint32_t value)
+{
+	const uint32_t dw[] = { 0x10000002, (uint32_t)TRACKED_GMA, (uint32_t)(TRACKED_GMA >> 32),
+				value };
+
+	driver_emit(d, &t->ctx, dw, ARRAY_SIZE(dw));
+	driver_run_alone(d, &t->ctx);
+}
+
+static gpa_t entry_of(struct driver *d, uint64_t at)
+{
+	gpa_t table = d->pml4;
+
+	for (unsigned int shift = 39; shift > 12; shift -= 9) {
+		uint64_t entry;
+
+		memcpy(&entry, ram_at(d->ram, gpa(table.v + 8 * (at >> shift & 511))), 8);
+		table = gpa(entry & ~0xfffull);
+	}
+	return gpa(table.v + 8 * (at >> 12 & 511));
+}
+
+/* Uses a page until its table is tracked. */
+static void have_tracked(struct driver *d, struct tracked *t, uint32_t id)
+{
+	uint32_t n = 0;
+
+	t->page = ram_alloc(d->ram, 1);
+	driver_ppgtt_map(d, TRACKED_GMA, t->page);
+	t->entry = entry_of(d, TRACKED_GMA);
+	driver_context_init(d, &t->ctx, GPU_RCS, id);
+	while (!driver_kvm_track(d)) {
+		store_by_gpu(d, t, ++n);
+		assert_int_equal(ram_read32(d->ram, t->page), n);
+		assert_true(n < 20);
+	}
+	assert_true(n > 1);
+	store_by_gpu(d, t, 100);
+	store_by_gpu(d, t, 101);
+	assert_int_equal(ram_read32(d->ram, t->page), 101);
+}
+
+static void stores_to_tracked_tables_are_seen(void **state)
+{
+	struct driver *d = *state;
+	struct tracked t;
+
+	driver_start(d);
+	have_tracked(d, &t, 0x20);
+	/* It is not looked at: a store that nobody tells has no effect. */
+	gpa_t second = ram_alloc(d->ram, 1), third = ram_alloc(d->ram, 1);
+	ram_write64(d->ram, t.entry, ENTRY_OF(second));
+	store_by_gpu(d, &t, 102);
+	assert_int_equal(ram_read32(d->ram, t.page), 102);
+	/* A vCPU's store exits, is done, and the next request goes by it. */
+	assert_int_equal(driver_kvm_store64(d, t.entry, ENTRY_OF(third)), 1);
+	store_by_gpu(d, &t, 103);
+	assert_int_equal(ram_read32(d->ram, third), 103);
+	assert_int_equal(ram_read32(d->ram, t.page), 102);
+	assert_int_equal(driver_kvm_track(d), 0);
+	assert_int_equal(driver_kvm_store64(d, t.entry, ENTRY_OF(second)), 0);
+	store_by_gpu(d, &t, 104);
+	assert_int_equal(ram_read32(d->ram, second), 104);
+}
+
+/* Neither a space that goes nor a reset leaves anything that exits. */
+static void tracked_tables_go_with_their_space(void **state)
+{
+	struct driver *d = *state;
+	struct tracked t;
+
+	driver_start(d);
+	have_tracked(d, &t, 0x20);
+	driver_write(d, REG_PVINFO_PDP, (uint32_t)d->pml4.v);
+	driver_write(d, REG_PVINFO_PDP + 4, (uint32_t)(d->pml4.v >> 32));
+	driver_write(d, REG_PVINFO_G2V_NOTIFY, L4_PAGE_DEL);
+	assert_int_equal(driver_kvm_track(d), 0);
+	assert_int_equal(driver_kvm_store64(d, t.entry, ENTRY_OF(t.page)), 0);
+	have_tracked(d, &t, 0x21);
+	driver_reset(d);
+	assert_int_equal(driver_kvm_track(d), 0);
+	assert_int_equal(driver_kvm_store64(d, t.entry, ENTRY_OF(t.page)), 0);
+}
+
 #define with_vgpu(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -251,6 +348,8 @@ int main(void)
 		with_vgpu(there_are_not_too_many),
 		with_vgpu(a_scratch_page_takes_no_room),
 		with_vgpu(they_come_back_after_a_change_of_memory),
+		with_vgpu(stores_to_tracked_tables_are_seen),
+		with_vgpu(tracked_tables_go_with_their_space),
 	};
 
 	return driver_run("on kvm", tests);
