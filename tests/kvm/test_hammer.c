@@ -399,13 +399,15 @@ static struct vcpu sum_of(const struct machine *m)
 
 static void report(const struct machine *m, const struct vcpu *sum, uint64_t coalesced)
 {
+	uint64_t accesses = sum->jobs * PER_JOB, nobodys = sum->nobodys + m->foreign;
+
 	printf("# %llu rounds of changes; %llu accesses, of which trapped: %llu stores, %llu loads; "
 	       "%llu stores in runs (%llu by the ring, %llu found nobody); %llu stores to tracked "
 	       "pages\n",
-	       (unsigned long long)m->changes, (unsigned long long)(sum->jobs * PER_JOB),
+	       (unsigned long long)m->changes, (unsigned long long)accesses,
 	       (unsigned long long)sum->stored, (unsigned long long)sum->loaded,
 	       (unsigned long long)sum->runs, (unsigned long long)coalesced,
-	       (unsigned long long)(sum->nobodys + m->foreign), (unsigned long long)m->page_stores);
+	       (unsigned long long)nobodys, (unsigned long long)m->page_stores);
 }
 
 static void everything_changes_under_four_vcpus(void **state)
