@@ -88,8 +88,10 @@ static void run(struct arbiter_server *server)
 
 	if (unmute_ns && (!when_ns || unmute_ns < when_ns))
 		when_ns = unmute_ns;
-	if (when_ns != server->timer_ns)
-		loop_timer_set(&server->timer, when_ns);
+	/* One that comes too early is moved when it does, not at each change of hands. */
+	if (!when_ns || (server->timer_ns && server->timer_ns <= when_ns))
+		return;
+	loop_timer_set(&server->timer, when_ns);
 	server->timer_ns = when_ns;
 }
 
