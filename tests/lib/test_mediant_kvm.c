@@ -533,6 +533,31 @@ static void a_device_goes_under_a_vcpu(void **state)
 	busy_end(&b);
 }
 
+/* ---- Page tables that may be tracked ---------------------------------------------------------
+ */
+
+static void unwanted(void *opaque)
+{
+	fail();
+}
+
+/* The tracker's thread comes and goes with the VM; without page tables nobody is paused. */
+static void who_lends_pauses_is_not_paused_for_nothing(void **state)
+{
+	struct mediant_vm_config config = all_lent;
+	struct mediant_stats stats;
+	struct machine m;
+
+	config.pause = config.resume = unwanted;
+	machine_open(&m, config, false);
+	drive(&m);
+	mediant_device_reset(m.device);
+	MEDIANT_INIT(&stats);
+	assert_int_equal(mediant_device_stats(m.device, &stats), 0);
+	assert_int_equal(stats.tables_tracked, 0);
+	machine_close(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +573,7 @@ int main(void)
 		cmocka_unit_test(memory_goes_under_a_vcpu),
 		cmocka_unit_test(a_reset_under_a_vcpu),
 		cmocka_unit_test(a_device_goes_under_a_vcpu),
+		cmocka_unit_test(who_lends_pauses_is_not_paused_for_nothing),
 	};
 	struct rig rig;
 	const char *missing = rig_open(&rig, true, NULL);
