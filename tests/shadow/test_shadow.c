@@ -359,6 +359,38 @@ static void upper_levels_are_walked_again(void **state)
 	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0xf000);
 }
 
+/* Of 2 MiB and 64 KiB: kept until a drop, and translated again after each. */
+static void large_pages_follow_their_entries(void **state)
+{
+	bool missed;
+
+	entry(PD, 0, P | RW | 0x80);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0x11000, GPU_WRITE, &missed), ram + 0x11000);
+	entry(PD, 0, 0x200000 | P | RW | 0x80);
+	assert_ptr_equal(look(&ppgtt.as, 0x11000, GPU_WRITE, &missed), ram + 0x11000);
+	assert_false(missed);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0x11000, GPU_WRITE, &missed), ram + 0x211000);
+	assert_true(missed);
+	/* 64 KiB: the first entry of 16 is all their pages', whatever the others say. */
+	entry(PD, 0, PT | P | RW | (1u << 11));
+	entry(PT, 0, 0x20000 | P | RW);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0x2f000);
+	entry(PT, 0, 0x30000 | P);
+	entry(PT, 15, 0x7000 | P | RW);
+	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0x2f000);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0x3f000);
+	assert_null(look(&ppgtt.as, 0xf000, GPU_WRITE, &missed));
+	/* The same table with 4 KiB pages. */
+	entry(PD, 0, PT | P | RW);
+	gpu_as_invalidate(&ppgtt.as);
+	assert_ptr_equal(look(&ppgtt.as, 0xf000, GPU_READ, &missed), ram + 0x7000);
+	assert_ptr_equal(look(&ppgtt.as, 0, GPU_READ, &missed), ram + 0x30000);
+}
+
 /*
  * A page that came by another table than its neighbours, because theirs had nothing there: it is
  * forgotten with them, though the entry that is found later says the same.
@@ -519,6 +551,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changed_entries_are_seen_after_a_drop, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(upper_levels_are_walked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(large_pages_follow_their_entries, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_page_of_another_table, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_changed_map_leaves_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(spaces_that_take_turns_keep_theirs, set_up,
