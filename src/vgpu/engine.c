@@ -37,8 +37,9 @@
 #define HOLD_SWITCH_NS (10 * NSEC_PER_USEC)
 #define HOLD_SLICE     UINT64_MAX /* its rest */
 
-/* Fields of the fault registers (i915: GEN8_RING_FAULT_ENGINE_ID, FAULT_VA_HIGH_BITS). */
+/* Fields of the fault registers (i915: RING_FAULT_FAULT_TYPE, GEN8_RING_FAULT_ENGINE_ID). */
 #define RING_FAULT_VALID	BIT(0)
+#define RING_FAULT_TYPE_SHIFT	1
 #define RING_FAULT_ENGINE_SHIFT 12
 #define FAULT_GTT_SEL		BIT(4)
 
@@ -168,7 +169,22 @@ static const struct gpu_client_ops client_ops = {
 
 /* ---- Faults ---------------------------------------------------------------------------------- */
 
-static void report_page_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
+/*
+ * Whose entry was no good: 0 the page table's, 1 the directory's, 2 and 3 those above it.  The
+ * tables are asked once more, past what is cached, and so without the lock.
+ */
+static uint32_t fault_type(struct vgpu_engine *e, const struct gpu_fault *fault)
+{
+	struct shadow_walk walk;
+
+	if (fault->kind != GPU_FAULT_ADDRESS || !fault->ppgtt)
+		return 0;
+	shadow_ppgtt_walk(&e->ppgtt, gma(fault->address), &walk);
+	return walk.level - 1;
+}
+
+/* The source (RING_FAULT_SRCID) stays 0: it numbers units of the hardware. */
+static void report_page_fault(struct vgpu_engine *e, const struct gpu_fault *fault, uint32_t type)
 {
 	/* The hardware's numbers of the engines. */
 	static const uint32_t hw_id[GPU_ENGINES] = { 0, 2, 1, 3 };
@@ -180,7 +196,8 @@ static void report_page_fault(struct vgpu_engine *e, const struct gpu_fault *fau
 	vgpu_vreg_set(v, REG_GEN8_FAULT_TLB_DATA0, (uint32_t)(fault->address >> 12));
 	vgpu_vreg_set(v, REG_GEN8_FAULT_TLB_DATA1, high | (fault->ppgtt ? 0 : FAULT_GTT_SEL));
 	vgpu_vreg_set(v, REG_GEN8_RING_FAULT_REG,
-		      RING_FAULT_VALID | hw_id[e->id] << RING_FAULT_ENGINE_SHIFT);
+		      RING_FAULT_VALID | type << RING_FAULT_TYPE_SHIFT |
+			      hw_id[e->id] << RING_FAULT_ENGINE_SHIFT);
 }
 
 /* An address of the GGTT that is not there because it is not the guest's has a name of its own. */
@@ -195,6 +212,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 {
 	struct vgpu *v = e->vgpu;
 	enum gpu_fault_kind kind = fault_kind(v, fault);
+	uint32_t type = fault_type(e, fault);
 
 	TRACE(vgpu_fault, (uint64_t)e->id << 32 | fault->context_id,
 	      (uint64_t)(kind | fault->ppgtt << 8 | fault->write << 9) << 32 | fault->header,
@@ -216,7 +234,7 @@ void vgpu_engine_fault(struct vgpu_engine *e, const struct gpu_fault *fault)
 	case GPU_FAULT_CONTEXT:
 	case GPU_FAULT_RING:
 		/* Hardware stops at it without a word; the driver finds out by its heartbeat. */
-		report_page_fault(e, fault);
+		report_page_fault(e, fault, type);
 		break;
 	default:
 		vgpu_irq_engine_error(v, e->id, ENGINE_ERROR_INSTRUCTION);

@@ -191,6 +191,33 @@ static void a_bad_address_shows_in_the_fault_register(void **state)
 	recovers(d);
 }
 
+/* Its type is the level of the table whose entry is missing, or does not allow a store. */
+static void the_fault_register_tells_the_level(void **state)
+{
+	static const uint64_t missing[] = { 0x101000, 0x400000, 0x80000000, 0x8000000000 };
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	driver_ppgtt_map(d, 0x100000, ram_alloc(d->ram, 1));
+	for (uint32_t type = 0; type < ARRAY_SIZE(missing); type++) {
+		const uint32_t dw[] = { 0x10000002, (uint32_t)missing[type],
+					(uint32_t)(missing[type] >> 32), 1 };
+
+		driver_context_init(d, &ctx, GPU_BCS, 0x20);
+		driver_emit(d, &ctx, dw, 4);
+		driver_submit(d, &ctx, NULL, 0);
+		driver_expect_event(d, GPU_BCS, IDLE_TO_ACTIVE, 0x20);
+		wait_faults(d, GPU_FAULT_ADDRESS, type + 1);
+		assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG),
+				 2u << 12 /* the blitter */ | type << 1 | 1);
+		assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA0),
+				 (uint32_t)(missing[type] >> 12));
+		assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA1), 0);
+		driver_write(d, REG_GEN8_RING_FAULT_REG, 0);
+		driver_reset_engine(d, GPU_BCS);
+	}
+}
+
 /* The operator's: what has had too much of the lane halts as on a fault, until the reset. */
 static void the_watchdog_halts_an_endless_batch(void **state)
 {
@@ -418,6 +445,7 @@ int main(void)
 		with_driver(function_level_reset),
 		with_driver(an_unknown_command_raises_the_error_interrupt),
 		with_driver(a_bad_address_shows_in_the_fault_register),
+		with_driver(the_fault_register_tells_the_level),
 		with_driver(the_watchdog_halts_an_endless_batch),
 		cmocka_unit_test(the_watchdog_knows_who_gets_on),
 		with_driver(an_image_nowhere),
