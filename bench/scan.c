@@ -2,8 +2,8 @@
 /*
  * What the audit of privileged commands costs, beside what anybody would have to do: copy the
  * bytes, and find out where commands begin.  64 KiB that stay in the cache, and 64 MiB that come
- * from memory: there each page is copied into a window and audited in it, as the streamer does, a
- * MiB at a time, which is short beside a scheduler's slice.
+ * from memory: there each page is copied into a window, the next being asked for, and audited in
+ * it, as the streamer does, a MiB at a time, which is short beside a scheduler's slice.
  *
  *   bench-scan [JSONL]
  *
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/copy.h"
 #include "bench/bench.h"
 #include "scan/scan.h"
 
@@ -263,7 +264,11 @@ static uint64_t sample_memory(enum way way, const uint32_t *stream, unsigned int
 		return clock_now_ns() - start;
 	}
 	for (size_t at = 0; at < PIECE_BYTES / 4; at += WINDOW_DWORDS) {
-		memcpy(window_copy, &stream[at], sizeof(window_copy));
+		if (way == WAY_WINDOW)
+			memcpy(window_copy, &stream[at], sizeof(window_copy));
+		else
+			copy_and_ask(window_copy, &stream[at], sizeof(window_copy),
+				     &stream[at + WINDOW_DWORDS]);
 		__asm__ volatile("" : : "r"(window_copy) : "memory");
 		walk(way, window_copy, WINDOW_DWORDS);
 	}

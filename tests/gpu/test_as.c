@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Address spaces: translations cached and dropped, copies across pages, pages without a map. */
+#include <errno.h>
 #include <string.h>
 
 #include "rig.h"
@@ -87,6 +88,36 @@ static void copies_cross_pages(void **state)
 	}
 }
 
+/* The page behind is asked for where it is known, and read in no case. */
+static void asking_for_the_next_page_changes_nothing(void **state)
+{
+	struct rig *rig;
+	struct rig_space *space = space_create(&rig);
+	static uint8_t buf[PAGE_BYTES];
+	gma_t fault_at = gma(0);
+	uint32_t value;
+
+	space->flags[8] = PAGE_NO_HOST;
+	space->flags[9] = PAGE_ABSENT;
+	for (uint32_t page = 5; page < 9; page++) {
+		uint32_t at = page * (uint32_t)PAGE_BYTES + 0x14, len = (uint32_t)PAGE_BYTES - 0x14;
+
+		gpu_as_read(&space->as, gma(0x6000), &value, 4, NULL);
+		memset(buf, 0xee, sizeof(buf));
+		assert_int_equal(as_read_and_ask(&space->as, gma(at), buf, len, &fault_at), 0);
+		for (uint32_t i = 0; i < len; i += 4) {
+			memcpy(&value, &buf[i], 4);
+			assert_int_equal(value, (at + i) * 2654435761u);
+		}
+		assert_int_equal(buf[len], 0xee);
+	}
+	assert_int_equal(as_read_and_ask(&space->as, gma(0x9014), buf, 4, &fault_at), -EFAULT);
+	assert_int_equal(fault_at.v, 0x9014);
+	/* Of pages 5 to 9, the absent one twice; nobody translated the one behind. */
+	assert_int_equal(space->translations, 6);
+	rig_destroy(rig);
+}
+
 static void first_bad_page_is_named(void **state)
 {
 	struct rig *rig;
@@ -158,6 +189,7 @@ int main(void)
 		cmocka_unit_test(invalidation_survives_the_last_epoch),
 		cmocka_unit_test(writing_asks_again),
 		cmocka_unit_test(copies_cross_pages),
+		cmocka_unit_test(asking_for_the_next_page_changes_nothing),
 		cmocka_unit_test(first_bad_page_is_named),
 		cmocka_unit_test(addresses_wrap_at_their_bits),
 		cmocka_unit_test(pages_that_share_a_slot),

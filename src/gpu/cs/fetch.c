@@ -103,12 +103,18 @@ static uint64_t append_from(const struct cs *cs, uint32_t held, uint32_t *dwords
 
 static bool append(struct cs *cs, uint32_t held, gma_t *fault_at)
 {
-	uint32_t dwords;
+	struct gpu_as *as = cs_as(cs, cs_source_in_ggtt(cs));
+	uint32_t dwords, *to = &cs->window[cs->filled];
 	uint64_t address = append_from(cs, held, &dwords);
+	int err;
 
 	*fault_at = gma(address);
-	if (gpu_as_read(cs_as(cs, cs_source_in_ggtt(cs)), gma(address), &cs->window[cs->filled],
-			dwords * 4ul, fault_at) < 0)
+	/* What is audited goes by pages, and while one is looked at the next can come. */
+	if (cs->audited == UINT32_MAX)
+		err = gpu_as_read(as, gma(address), to, dwords * 4ul, fault_at);
+	else
+		err = as_read_and_ask(as, gma(address), to, dwords * 4ul, fault_at);
+	if (err)
 		return false;
 	cs->filled += dwords;
 	if (cs->audited == UINT32_MAX)

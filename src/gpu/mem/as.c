@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "gpu/mem/mem.h"
 
 #define EPOCHS	    (1u << 28)
@@ -186,6 +187,33 @@ int gpu_as_write(struct gpu_as *as, gma_t to, const void *buf, size_t len, gma_t
 		from += part;
 		len -= part;
 	}
+	return 0;
+}
+
+/* What the TLB has of the page behind the one at @at, or NULL. */
+static const void *next_page(const struct gpu_as *as, uint64_t at)
+{
+	uint64_t next = as_cut(as, gma((at | (PAGE_BYTES - 1)) + 1));
+	unsigned int slot = as_slot(as, next);
+	uint64_t page = as->table[slot / GPU_TLB_BLOCKS].page[as_page(next)];
+
+	if (as->tag[slot] != as_tag(as, next))
+		return NULL;
+	return (const void *)(page & ~(uint64_t)AS_PAGE_FLAGS);
+}
+
+int as_read_and_ask(struct gpu_as *as, gma_t from, void *buf, size_t len, gma_t *fault_at)
+{
+	uint64_t at, page;
+	const void *next;
+
+	as_refresh(as);
+	at = as_cut(as, from);
+	page = as_lookup(as, at, GPU_READ) & ~(uint64_t)AS_PAGE_FLAGS;
+	next = next_page(as, at);
+	if (!page || !next)
+		return gpu_as_read(as, from, buf, len, fault_at);
+	copy_and_ask(buf, (const uint8_t *)page + PAGE_OFFSET(at), len, next);
 	return 0;
 }
 

@@ -71,6 +71,12 @@ static inline void as_refresh(struct gpu_as *as)
 		gpu_as_invalidate(as);
 }
 
+/*
+ * gpu_as_read() inside one page, by who will read the page behind it next: that one is asked for
+ * from memory meanwhile, if the TLB knows it.
+ */
+int as_read_and_ask(struct gpu_as *as, gma_t from, void *buf, size_t len, gma_t *fault_at);
+
 /* One naturally aligned access; false: the address faults. */
 bool as_read32(struct gpu_as *as, gma_t gma, uint32_t *value);
 bool as_read64(struct gpu_as *as, gma_t gma, uint64_t *value);
