@@ -2,14 +2,15 @@
 /*
  * Bytes as privileged commands under the audit: in the ring, in a batch of the GGTT that the ring
  * may call, in a context's workaround batches.  Whatever the audit lets pass must leave alone what
- * lies outside the share, and registers that are not on the list.
+ * lies outside the share, and registers that are not on the list.  The audit's fast way must say
+ * what its careful one says.
  */
 #include <string.h>
 
 #include "base/clock.h"
 #include "fuzz/clock.h"
 #include "fuzz/fuzz.h"
-#include "scan/scan.h"
+#include "scan/ahead.h"
 
 #define PAGES	   32u
 #define SHARE	   0x1000u
@@ -110,6 +111,28 @@ static void make_audit(void)
 	scan_audit_init(&audit, share, writable);
 }
 
+/* The bytes over and over, until there are enough for the fast way. */
+static void compare(const uint8_t *data, size_t size, uint8_t choice)
+{
+	static uint32_t dwords[2 * AHEAD_LEAST + RING_BYTES / 4];
+	uint32_t part = (uint32_t)MIN(size, (size_t)RING_BYTES) / 4, fast, careful;
+	struct gpu_audit_window window = {
+		.engine = choice & 3,
+		.source = (choice >> 4) % (GPU_SOURCE_PER_CTX + 1),
+		.dwords = dwords,
+	};
+	struct gpu_audit_finding finding[2] = { 0 };
+
+	for (; part && window.count < AHEAD_LEAST + part; window.count += part)
+		memcpy(&dwords[window.count], data, part * 4ul);
+	fast = audit.audit.ops->scan(&audit.audit, &window, &finding[0]);
+	careful = audit_carefully(&audit, &window, &finding[1]);
+	FUZZ_CHECK(fast == careful && finding[0].kind == finding[1].kind &&
+		   finding[0].address == finding[1].address &&
+		   finding[0].write == finding[1].write);
+	FUZZ_CHECK(!window.count || audit_ahead(&audit, &window, 0) <= careful);
+}
+
 static void run(const uint8_t *data, size_t size, uint8_t choice)
 {
 	struct gpu_client client = { .ops = &client_ops };
@@ -150,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!audit.writable)
 		make_audit();
 	tail = (uint32_t)MIN(size - 1, (size_t)RING_BYTES - 4) & ~3u;
+	compare(data + 1, size - 1, data[0]);
 	fuzz_clock_start();
 	run(data + 1, size - 1, data[0]);
 	fuzz_clock_stop();

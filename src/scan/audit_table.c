@@ -96,6 +96,7 @@ static enum audit_flow flow_of(const struct gpu_command *command)
 static bool set_equals(const struct audit_set *a, const struct audit_set *b)
 {
 	return a->count == b->count && a->flow == b->flow &&
+	       !memcmp(&a->glance, &b->glance, sizeof(a->glance)) &&
 	       !memcmp(&audit_checks[a->first], &audit_checks[b->first],
 		       a->count * sizeof(audit_checks[0]));
 }
@@ -114,6 +115,34 @@ static uint8_t set_number(struct audit_set *set)
 	return (uint8_t)set_count;
 }
 
+/* The glance at commands of @set, if one can say anything about them. */
+static void make_glance(struct audit_set *set, const struct gpu_command *command)
+{
+	const struct audit_check *first = &audit_checks[set->first];
+	const struct audit_check *last = first + set->count - 1;
+	struct audit_glance *glance = &set->glance;
+
+	/* Of two operands one is never meant: the first, without the bits that are asked for. */
+	*glance = (struct audit_glance){ .ask_mask = UINT32_MAX };
+	if (!set->count || last->dword + 2u > command->min_dwords ||
+	    (set->count == 2 && !first->if_mask) || set->count > 2)
+		return;
+	*glance = (struct audit_glance){
+		.mask = last->mask,
+		.ask_mask = set->count == 2 ? first->if_mask : 0,
+		.ask = set->count == 2 ? first->if_dword : 0,
+		.dword = last->dword,
+		.is_register = last->is_register,
+	};
+	assert(last->bytes <= AUDIT_GLANCE_BYTES || last->bytes == SCAN_BYTES_DATA);
+	if (!last->group)
+		return;
+	/* MI_LOAD_REGISTER_IMM: with up to four dwords behind the header's first two. */
+	assert(set->count == 1 && last->group == 2 && last->dword == 1);
+	glance->ask_mask = 0xfc;
+	glance->again = 2;
+}
+
 static uint8_t make_set(const struct gpu_command *command, uint32_t header)
 {
 	const struct scan_layout *layout = &scan_layouts[command->id];
@@ -129,22 +158,37 @@ static uint8_t make_set(const struct gpu_command *command, uint32_t header)
 			set.count++;
 		}
 	}
+	make_glance(&set, command);
 	return set.count || set.flow != AUDIT_FLOW_ON ? set_number(&set) : 0;
 }
 
 /* ---- The index ------------------------------------------------------------------------------- */
 
+/* The rule for plain headers of @command; none: zeros. */
+static void make_rule(struct audit_entry *entry, const struct gpu_command *command, uint32_t header)
+{
+	uint32_t most = MIN(command->max_dwords, 0xffu + 2);
+
+	if (audit_sets[entry->set].flow != AUDIT_FLOW_ON)
+		return;
+	if (header < MI_WITH_LENGTH) {
+		assert(!command->length_bits && command->min_dwords == 1 && !entry->set);
+		entry->span = 1;
+	} else if (command->length_bits && command->min_dwords <= most) {
+		/* All of the length field, and all of the low byte, are what they seem. */
+		entry->mask = (uint16_t)((BIT(command->length_bits) - 1) | 0xff);
+		entry->least = (uint16_t)(command->min_dwords - 2);
+		entry->span = (uint16_t)(most - command->min_dwords + 1);
+	}
+}
+
 static struct audit_entry make_entry(const struct gpu_command *command, uint32_t header)
 {
-	uint32_t mask = command->length_bits ? BIT(command->length_bits) - 1 : 0;
+	struct audit_entry entry = { .set = make_set(command, header) };
 
-	return (struct audit_entry){
-		.length_mask = (uint16_t)mask,
-		.below = (uint16_t)(command->min_dwords - 1),
-		.span = (uint16_t)(command->max_dwords - command->min_dwords),
-		.bias = mask ? 2 : (uint8_t)command->min_dwords,
-		.set = make_set(command, header),
-	};
+	entry.look = entry.set != 0;
+	make_rule(&entry, command, header);
+	return entry;
 }
 
 /* Every upper half of a header of type @type. */

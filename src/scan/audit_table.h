@@ -12,14 +12,31 @@
 #include "scan/fields.h"
 #include "scan/scan.h"
 
-/* Of a command whose header's upper half is the index. */
+/* MI commands below this header are one dword long. */
+#define MI_WITH_LENGTH 0x08000000u
+
+/*
+ * Of a command whose header's upper half is the index.  Nearly all commands are *plain*: as long as
+ * the low byte of the header says, plus two, or one dword where the header is below MI_WITH_LENGTH.
+ * Here is the rule by which a header is known to be plain; of others, and of an entry of zeros,
+ * gpu_command_dwords() knows the length.
+ */
 struct audit_entry {
-	uint16_t length_mask; /* of the header's length field */
-	uint16_t below;	      /* the least length, less one; so no length fits an entry of zeros */
-	uint16_t span;	      /* how many more it may have */
-	uint8_t bias;	      /* length = (header & length_mask) + bias */
-	uint8_t set;	      /* place in audit_sets[]; 0: nothing to look at */
+	uint16_t mask, least, span; /* plain if (header & mask) - least < span, in 16 bits */
+	uint8_t look;		    /* 1: there is something to look at, else 0 */
+	uint8_t set;		    /* place in audit_sets[]; 0: nothing to look at */
 };
+
+static inline bool audit_is_plain(const struct audit_entry *entry, uint32_t header)
+{
+	return (uint16_t)((header & entry->mask) - entry->least) < entry->span;
+}
+
+/* Dwords of the plain command at @header, which is not below MI_WITH_LENGTH. */
+static inline uint32_t audit_plain_dwords(uint32_t header)
+{
+	return (header & 0xff) + 2;
+}
 
 /* One operand to look at. */
 struct audit_check {
@@ -35,6 +52,22 @@ struct audit_check {
 	uint8_t group; /* it comes again each so many dwords; 0: once */
 };
 
+/*
+ * A glance at a plain command, enough for nearly all that are in order: at its operand as if that
+ * were always meant, and as if AUDIT_GLANCE_BYTES were touched there.  What does not pass may be in
+ * order all the same.
+ */
+struct audit_glance {
+	uint64_t mask;	   /* of the two dwords at `dword` */
+	uint32_t ask_mask; /* passes only with none of these bits in dword `ask` */
+	uint8_t ask, dword;
+	uint8_t again; /* and another one at dword + (header & again); 0: no other */
+	bool is_register;
+};
+
+/* No plain command touches more at an address. */
+#define AUDIT_GLANCE_BYTES 1024u
+
 enum audit_flow {
 	AUDIT_FLOW_ON,	  /* the next command follows */
 	AUDIT_FLOW_START, /* MI_BATCH_BUFFER_START */
@@ -42,14 +75,15 @@ enum audit_flow {
 	AUDIT_FLOW_DENIED,
 };
 
-/* What to look at in a command. */
+/* What to look at in a command.  Only commands of AUDIT_FLOW_ON are ever plain. */
 struct audit_set {
 	uint8_t first, count; /* in audit_checks[] */
 	uint8_t flow;
+	struct audit_glance glance;
 };
 
-#define AUDIT_SETS   128u
-#define AUDIT_CHECKS 128u
+#define AUDIT_SETS   32u
+#define AUDIT_CHECKS 64u
 
 extern struct audit_entry audit_index[GPU_ENGINES][1u << 16];
 extern struct audit_set audit_sets[AUDIT_SETS];

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operands of privileged commands: addresses in the GGTT against the vGPU's share, for every byte
+ * touched, and registers written against the list.  Called by both walks of the audit, on an
+ * engine's lane; reads nothing but the commands and the vGPU's own limits.
+ */
+#include "scan/operands.h"
+
+#include <string.h>
+
+static bool in_share(const struct scan_audit *audit, uint64_t address, uint64_t bytes)
+{
+	for (unsigned int i = 0; i < SCAN_SHARE_RANGES; i++) {
+		const struct gpu_range *range = &audit->share[i];
+
+		if (address >= range->first && address < range->end)
+			return bytes <= range->end - address;
+	}
+	return false;
+}
+
+static bool may_write(const struct scan_audit *audit, uint32_t offset)
+{
+	return offset < SCAN_REGISTER_BYTES &&
+	       audit->writable[offset / 256] >> (offset / 4 % 64) & 1;
+}
+
+/* True when the command at @dw uses the operand, and it is none of a PPGTT. */
+static bool applies(const struct audit_check *check, const uint32_t *dw)
+{
+	if (check->if_mask && !(dw[check->if_dword] & check->if_mask))
+		return false;
+	if (dw[check->unless_dword] & check->unless_mask)
+		return false;
+	return !check->select_mask ||
+	       !!(dw[check->select_dword] & check->select_mask) == check->select_ggtt;
+}
+
+/* The registers of one operand, or of each group of a command @dwords long. */
+static enum gpu_fault_kind check_registers(const struct scan_audit *audit,
+					   const struct audit_check *check, const uint32_t *dw,
+					   uint32_t dwords, struct gpu_audit_finding *finding)
+{
+	for (uint32_t at = check->dword; at < dwords; at += check->group) {
+		uint32_t offset = dw[at] & (uint32_t)check->mask;
+
+		if (unlikely(!may_write(audit, offset)))
+			return operands_refuse(finding, GPU_FAULT_REGISTER, offset, true);
+		if (!check->group)
+			break;
+	}
+	return GPU_FAULT_NONE;
+}
+
+static enum gpu_fault_kind check_address(const struct scan_audit *audit,
+					 const struct audit_check *check, const uint32_t *dw,
+					 uint32_t dwords, struct gpu_audit_finding *finding)
+{
+	uint64_t address = dw[check->dword], bytes = check->bytes;
+
+	if (check->wide)
+		address |= (uint64_t)dw[check->dword + 1] << 32;
+	address &= check->mask;
+	/* Behind the two dwords of the address come those that are stored. */
+	if (bytes == SCAN_BYTES_DATA)
+		bytes = (dwords - check->dword - 2) * 4ull;
+	if (unlikely(!in_share(audit, address, bytes)))
+		return operands_refuse(finding, GPU_FAULT_SHARE, address, check->write);
+	return GPU_FAULT_NONE;
+}
+
+static enum gpu_fault_kind check_one(const struct scan_audit *audit,
+				     const struct audit_check *check, const uint32_t *dw,
+				     uint32_t dwords, struct gpu_audit_finding *finding)
+{
+	if (!applies(check, dw))
+		return GPU_FAULT_NONE;
+	if (check->is_register)
+		return check_registers(audit, check, dw, dwords, finding);
+	return check_address(audit, check, dw, dwords, finding);
+}
+
+enum gpu_fault_kind operands_check(const struct scan_audit *audit, const struct audit_set *set,
+				   const uint32_t *dw, uint32_t dwords,
+				   struct gpu_audit_finding *finding)
+{
+	enum gpu_fault_kind kind = GPU_FAULT_NONE;
+
+	for (unsigned int i = 0; i < set->count && kind == GPU_FAULT_NONE; i++)
+		kind = check_one(audit, &audit_checks[set->first + i], dw, dwords, finding);
+	return kind;
+}
+
+/* ---- Many at a time -------------------------------------------------------------------------- */
+
+/* The vGPU's limits, as a glance wants them. */
+struct reach {
+	/* Where AUDIT_GLANCE_BYTES are inside: `room` places from `first` on. */
+	uint64_t first[SCAN_SHARE_RANGES], room[SCAN_SHARE_RANGES];
+	const uint64_t *writable;
+};
+
+static struct reach make_reach(const struct scan_audit *audit)
+{
+	struct reach reach = { .writable = audit->writable };
+
+	for (unsigned int i = 0; i < SCAN_SHARE_RANGES; i++) {
+		uint64_t bytes = audit->share[i].end - audit->share[i].first;
+
+		reach.first[i] = audit->share[i].first;
+		reach.room[i] = bytes < AUDIT_GLANCE_BYTES ? 0 : bytes - AUDIT_GLANCE_BYTES + 1;
+	}
+	return reach;
+}
+
+/*
+ * Numbers instead of conditions, so that there is nothing to guess: a wrong guess takes longer than
+ * all of the rest.
+ */
+static inline unsigned int writable_bit(const struct reach *reach, uint32_t offset)
+{
+	uint64_t word = reach->writable[offset / 256 % SCAN_REGISTER_WORDS];
+
+	return (unsigned int)(word >> (offset / 4 % 64)) & (offset < SCAN_REGISTER_BYTES);
+}
+
+static inline unsigned int share_bit(const struct reach *reach, uint64_t address)
+{
+	unsigned int inside = 0;
+
+	for (unsigned int i = 0; i < SCAN_SHARE_RANGES; i++)
+		inside |= address - reach->first[i] < reach->room[i];
+	__asm__("" : "+r"(inside));
+	return inside;
+}
+
+/* True: in order.  False: nobody knows. */
+static inline bool passes(const struct reach *reach, const struct audit_glance *glance,
+			  const uint32_t *dw)
+{
+	uint64_t operand;
+	uint32_t again;
+
+	if (dw[glance->ask] & glance->ask_mask)
+		return false;
+	memcpy(&operand, &dw[glance->dword], sizeof(operand));
+	operand &= glance->mask;
+	if (!glance->is_register)
+		return share_bit(reach, operand);
+	again = dw[glance->dword + (dw[0] & glance->again)] & (uint32_t)glance->mask;
+	return writable_bit(reach, (uint32_t)operand) & writable_bit(reach, again);
+}
+
+size_t operands_check_many(const struct scan_audit *audit, const struct audit_entry *index,
+			   const uint32_t *dwords, const uint16_t *places, size_t count)
+{
+	struct reach reach = make_reach(audit);
+	struct gpu_audit_finding finding;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const uint32_t *dw = &dwords[places[i]];
+		const struct audit_set *set = &audit_sets[index[dw[0] >> 16].set];
+
+		if (unlikely(!passes(&reach, &set->glance, dw)) &&
+		    operands_check(audit, set, dw, audit_plain_dwords(dw[0]), &finding))
+			break;
+	}
+	return i;
+}
