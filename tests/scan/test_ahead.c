@@ -110,12 +110,14 @@ static void put_operands(uint32_t *dw, uint32_t dwords, bool careless)
 static uint32_t random_command(enum gpu_engine engine, uint32_t *header, bool odd)
 {
 	const struct gpu_command *command;
+	uint32_t flags;
 
 	for (;;) {
 		command = &gpu_commands[random32() % gpu_command_count];
 		*header = command->header;
-		if (*header >> 29 != 3) /* flags; of others, the opcode */
-			*header |= random32() & random32() & 0x0060c000;
+		flags = random32() & 0x0060c000;
+		if (*header >> 29 != 3) /* of others, the opcode */
+			*header |= flags & random32();
 		if (command->length_bits && command->max_dwords > command->min_dwords)
 			*header |= random32() % (random32() % 16 ? 4 : 400);
 		if (command->length_bits)
