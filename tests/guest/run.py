@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Runs the real-guest tests: stock QEMU, stock Debian guest, our vGPU.
 
-    tests/guest/run.py [PATTERN…] [--list] [--keep] [--jobs N]
+    tests/guest/run.py [PATTERN…] [--list] [--keep] [--guests N]
 
-A PATTERN is a part of "file.Suite.test_name".  Suites run two at a time (--jobs), each in a process
-of its own: most of a boot keeps one CPU busy and another waiting.  One line for each test, as TAP,
-with the time it took; the last line is "N passed, N failed, N skipped".  Logs of failed suites go
-to out/guest-tests/; --keep leaves the scratch folders behind and names them.
+A PATTERN is a part of "file.Suite.test_name".  Two guests run at a time (--guests), their suites in
+processes of their own: most of a boot keeps one CPU busy and another waiting.  More would starve
+each other: i915 gives up when its first requests take 200 ms.  One line for each test, as TAP, with
+the time it took; the last line is "N passed, N failed, N skipped".  Logs of failed suites go to
+out/guest-tests/; --keep leaves the scratch folders behind and names them.
 """
 import argparse
 import importlib
@@ -181,6 +182,7 @@ def work(kind, names, keep, pipe):
 
 class Worker:
     def __init__(self, kind, names, keep):
+        self.guests = kind.guests
         self.label = names[0][1].rsplit(".", 1)[0]
         self.pipe, theirs = multiprocessing.Pipe(duplex=False)
         self.process = multiprocessing.get_context("fork").Process(
@@ -205,11 +207,16 @@ class Worker:
         self.process.join()
 
 
-def run_all(report, wanted, jobs, keep):
+def run_all(report, wanted, guests, keep):
     waiting, workers = list(wanted), []
+
+    def room():
+        return not workers or \
+            sum(worker.guests for worker in workers) + waiting[0][0].guests <= guests
+
     try:
         while waiting or workers:
-            while waiting and len(workers) < jobs:
+            while waiting and room():
                 workers.append(Worker(*waiting.pop(0), keep))
             ready = multiprocessing.connection.wait([worker.pipe for worker in workers])
             workers = [worker for worker in workers
@@ -226,8 +233,8 @@ def main():
     parser.add_argument("pattern", nargs="*")
     parser.add_argument("--list", action="store_true", help="print the tests' names and stop")
     parser.add_argument("--keep", action="store_true", help="leave the scratch folders behind")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N",
-                        help="suites that run at a time (2)")
+    parser.add_argument("--guests", type=int, default=2, metavar="N",
+                        help="guests that run at a time (2)")
     options = parser.parse_args()
     wanted = list(chosen(options.pattern))
     if options.list:
@@ -236,7 +243,7 @@ def main():
         return 0
     report = Report()
     print("TAP version 13", flush=True)
-    run_all(report, wanted, max(options.jobs, 1), options.keep)
+    run_all(report, wanted, options.guests, options.keep)
     print(f"1..{report.passed + report.failed + report.skipped}")
     print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped", flush=True)
     return 1 if report.failed or not report.passed + report.skipped else 0

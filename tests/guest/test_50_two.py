@@ -8,6 +8,8 @@ from harness.vgpu import Vgpu, mediant
 
 
 class TwoAtOnce(Suite):
+    guests = 2
+
     def setup(self):
         self.vgpus = [Vgpu(f"two-{n}-gpu", "--display", f"hdmi:{mode}").start()
                       for n, mode in enumerate(("1024x768", "1280x1024"))]

@@ -13,6 +13,8 @@ WORK = "for i in 1 2 3; do for e in rcs0 bcs0 vcs0 vecs0; do " \
 
 
 class SharedLane(Suite):
+    guests = 2
+
     def setup(self):
         folder = host.scratch() / "shared"
         folder.mkdir(exist_ok=True)

@@ -30,6 +30,7 @@ class Suite:
     """setup() is called once, then every test_… in the order written, then teardown()."""
 
     on_demand = False		# run only when named
+    guests = 1			# that it runs at once
 
     def setup(self):
         pass
