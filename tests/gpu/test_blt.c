@@ -8,21 +8,12 @@
 
 #include "blt_slow.h"
 #include "rig.h"
+#include "tests/support/random.h"
 
 #define MEMORY	 (RIG_PAGES * 4096u)
 #define DST_BASE 0x18000u
 #define SRC_BASE 0x2c000u
 #define SWCTRL	 0x22200u
-
-static uint64_t seed;
-
-static uint32_t random32(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16);
-}
 
 static uint32_t below(uint32_t limit)
 {

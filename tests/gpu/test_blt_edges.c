@@ -7,22 +7,13 @@
 #include <string.h>
 
 #include "rig.h"
+#include "tests/support/random.h"
 
 #define MEMORY	   (RIG_PAGES * 4096u)
 #define DST_BASE   0x18000u
 #define SRC_BASE   0x2c000u
 #define PATTERN_AT 0x38000u
 #define BITS_AT	   0x39000u
-
-static uint64_t seed;
-
-static uint32_t random32(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16);
-}
 
 static uint32_t below(uint32_t limit)
 {

@@ -9,16 +9,7 @@
 
 #include "base/clock.h"
 #include "rig.h"
-
-static uint64_t seed;
-
-static uint32_t random32(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16);
-}
+#include "tests/support/random.h"
 
 static uint32_t below(uint32_t limit)
 {

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "scan/ahead.h"
+#include "tests/support/random.h"
 
 #define LOW_END	   0x00100000u
 #define HIGH	   0x10000000u
@@ -34,16 +35,6 @@ static int setup(void **state)
 }
 
 /* ---- Streams --------------------------------------------------------------------------------- */
-
-static uint64_t seed;
-
-static uint32_t random32(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16);
-}
 
 /* Of a command that is not to be refused; @careless: at the borders, and beyond. */
 static uint32_t random_address(bool careless)

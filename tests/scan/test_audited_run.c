@@ -8,6 +8,7 @@
 
 #include "rig.h"
 #include "scan/scan.h"
+#include "tests/support/random.h"
 
 /* Pages 1 to 31; what lies around them belongs to somebody else. */
 #define SHARE_FIRST 0x1000u
@@ -388,16 +389,6 @@ static void many_batches_one_after_the_other_are_fine(void **state)
 }
 
 /* ---- Random streams -------------------------------------------------------------------------- */
-
-static uint64_t seed;
-
-static uint32_t random32(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16);
-}
 
 /* Mostly near the borders of the share. */
 static uint32_t random_address(void)
