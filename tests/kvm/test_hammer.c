@@ -444,13 +444,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_changes_under_four_vcpus),
 	};
-	struct rig rig;
-	const char *missing = rig_open(&rig, true, NULL);
 
-	rig_close(&rig);
-	if (missing) {
-		printf("skipped: %s\n", missing);
+	if (rig_missing())
 		return 77;
-	}
 	return cmocka_run_group_tests_name("kvm hammer", tests, NULL, NULL);
 }

@@ -575,13 +575,8 @@ int main(void)
 		cmocka_unit_test(a_device_goes_under_a_vcpu),
 		cmocka_unit_test(who_lends_pauses_is_not_paused_for_nothing),
 	};
-	struct rig rig;
-	const char *missing = rig_open(&rig, true, NULL);
 
-	rig_close(&rig);
-	if (missing) {
-		printf("skipped: %s\n", missing);
+	if (rig_missing())
 		return 77;
-	}
 	return cmocka_run_group_tests_name("lib mediant on kvm", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -235,6 +236,17 @@ void rig_close(struct rig *rig)
 		munmap(rig->ram, RIG_RAM_BYTES);
 	if (rig->control)
 		munmap(rig->control, CONTROL_BYTES);
+}
+
+bool rig_missing(void)
+{
+	struct rig rig;
+	const char *missing = rig_open(&rig, true, NULL);
+
+	rig_close(&rig);
+	if (missing)
+		printf("skipped: %s\n", missing);
+	return missing;
 }
 
 int rig_install_memory(struct rig *rig)

@@ -83,6 +83,8 @@ struct rig {
  */
 const char *rig_open(struct rig *rig, bool irqchip, void *ram);
 void rig_close(struct rig *rig);
+/* True where it cannot be opened, and says why: the program is to end with 77. */
+bool rig_missing(void);
 /* The rig makes slot 0 of its memory; without it the memory is somebody else's to install. */
 int rig_install_memory(struct rig *rig);
 
