@@ -67,10 +67,10 @@ static void head_describe(struct vgpu *v, unsigned int index, struct display_hea
 	head->width = ((size >> 16) & 0x1fff) + 1;
 	head->height = (size & 0x1fff) + 1;
 	head->active = size_shown(v, head->width, head->height);
-	head->refresh_mhz = vgpu_raster_refresh_mhz(&pipe->raster);
+	head->refresh_mhz = vgpu_raster_refresh_mhz(&pipe->live.raster);
 	head->flips = pipe->changes;
-	vgpu_plane_decode(&pipe->plane, &head->primary);
-	vgpu_cursor_decode(&pipe->cursor, &head->cursor);
+	vgpu_plane_decode(&pipe->live.plane, &head->primary);
+	vgpu_cursor_decode(&pipe->live.cursor, &head->cursor);
 }
 
 static int source_head(struct display_source *source, unsigned int index, struct display_head *head)
@@ -84,7 +84,7 @@ static int source_head(struct display_source *source, unsigned int index, struct
 		return -ENODEV;
 	vgpu_lock(v);
 	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
-		if (display->pipes[i].running && vgpu_display_pipe_port(v, i) == port) {
+		if (display->pipes[i].live.running && vgpu_display_pipe_port(v, i) == port) {
 			head_describe(v, i, head);
 			break;
 		}

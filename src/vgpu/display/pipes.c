@@ -2,7 +2,9 @@
 /*
  * Pipes A, B and C: rasters, vertical blanks, planes.  Counters are computed when they are read;
  * a timer runs only while a pipe runs and the guest lets its vblank interrupt through.  Register
- * handlers run with vgpu->lock held; vgpu_display_tick() takes it, on the thread of the timer.
+ * writes run with vgpu->lock held; vgpu_display_tick() takes it, on the thread of the timer.
+ * Reads take no lock: each pipe publishes what they are computed from.  They see a flip that is due
+ * before it is counted.
  */
 #include "base/clock.h"
 #include "base/trace.h"
@@ -20,36 +22,59 @@ static unsigned int pipe_of(uint32_t offset)
 	return (offset - REG_PIPEDSL(0)) / PIPE_STRIDE;
 }
 
-static uint64_t pipe_frames(const struct vgpu_pipe *pipe, uint64_t now_ns)
+static uint64_t live_frames(const struct vgpu_pipe_live *live, uint64_t now_ns)
 {
-	return pipe->running ? vgpu_raster_frames(&pipe->raster, now_ns) : 0;
+	return live->running ? vgpu_raster_frames(&live->raster, now_ns) : 0;
 }
 
 /* True once, when what was armed takes effect. */
-static bool latch_passed(struct vgpu_latch *latch, const struct vgpu_pipe *pipe, uint64_t frames)
+static bool latch_passed(struct vgpu_latch *latch, bool running, uint64_t frames)
 {
-	if (!latch->pending || (pipe->running && frames <= latch->armed_frame))
+	if (!latch->pending || (running && frames <= latch->armed_frame))
 		return false;
 	latch->pending = false;
 	return true;
 }
 
+static bool plane_passed(struct vgpu_pipe_live *live, uint64_t frames)
+{
+	if (!latch_passed(&live->plane_latch, live->running, frames))
+		return false;
+	live->plane = live->plane_armed;
+	live->flip_count++;
+	return true;
+}
+
+static bool cursor_passed(struct vgpu_pipe_live *live, uint64_t frames)
+{
+	if (!latch_passed(&live->cursor_latch, live->running, frames))
+		return false;
+	live->cursor = live->cursor_armed;
+	return true;
+}
+
+_Static_assert(sizeof(struct vgpu_pipe_live) <= SEQLOCK_WORDS * sizeof(uint64_t),
+	       "can be published");
+
+static void publish(struct vgpu_pipe *pipe)
+{
+	seqlock_write(&pipe->published, &pipe->live, sizeof(pipe->live));
+}
+
 void vgpu_pipe_advance(struct vgpu *v, unsigned int index, uint64_t now_ns)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
-	uint64_t frames = pipe_frames(pipe, now_ns);
+	struct vgpu_pipe_live *live = &pipe->live;
+	uint64_t frames = live_frames(live, now_ns);
 
-	if (latch_passed(&pipe->plane_latch, pipe, frames)) {
-		pipe->plane = pipe->plane_armed;
+	if (plane_passed(live, frames)) {
 		pipe->changes++;
-		pipe->flip_count++;
 		vgpu_count(&v->counters.flips[index]);
-		TRACE(display_flip, index, pipe->plane.surf, pipe->plane.ctl, pipe->plane.stride);
+		TRACE(display_flip, index, live->plane.surf, live->plane.ctl, live->plane.stride);
 	}
-	if (latch_passed(&pipe->cursor_latch, pipe, frames)) {
-		pipe->cursor = pipe->cursor_armed;
+	if (cursor_passed(live, frames))
 		pipe->changes++;
-	}
+	publish(pipe);
 	atomic_store_explicit(&v->counters.frames[index], pipe->frames_before + frames,
 			      memory_order_relaxed);
 }
@@ -74,9 +99,9 @@ static void timer_update(struct vgpu *v)
 		struct vgpu_pipe *pipe = &display->pipes[i];
 		uint64_t when_ns;
 
-		if (!pipe->running || !pipe->vblank_wanted)
+		if (!pipe->live.running || !pipe->vblank_wanted)
 			continue;
-		when_ns = vgpu_raster_vblank_ns(&pipe->raster, pipe->vblank_last + 1);
+		when_ns = vgpu_raster_vblank_ns(&pipe->live.raster, pipe->vblank_last + 1);
 		next_ns = next_ns ? MIN(next_ns, when_ns) : when_ns;
 	}
 	/*
@@ -92,10 +117,11 @@ static void timer_update(struct vgpu *v)
 static void vblank_wanted_update(struct vgpu *v, unsigned int index, uint64_t now_ns)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
-	bool wanted = pipe->running && vgpu_irq_wanted(v, IRQ_DE_PIPE(index), GEN8_PIPE_VBLANK);
+	bool wanted = pipe->live.running &&
+		      vgpu_irq_wanted(v, IRQ_DE_PIPE(index), GEN8_PIPE_VBLANK);
 
 	if (wanted && !pipe->vblank_wanted) {
-		pipe->vblank_last = pipe_frames(pipe, now_ns);
+		pipe->vblank_last = live_frames(&pipe->live, now_ns);
 		TRACE(display_vblank_on, index, pipe->vblank_last, 0, 0);
 	}
 	pipe->vblank_wanted = wanted;
@@ -115,10 +141,10 @@ void vgpu_display_irq_changed(struct vgpu *v, unsigned int pipe)
 static void pipe_tick(struct vgpu *v, unsigned int index, uint64_t now_ns, uint64_t late_ns)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
-	uint64_t frames = pipe_frames(pipe, now_ns), missed;
+	uint64_t frames = live_frames(&pipe->live, now_ns), missed;
 
 	vgpu_pipe_advance(v, index, now_ns);
-	if (!pipe->running || !pipe->vblank_wanted || frames <= pipe->vblank_last)
+	if (!pipe->live.running || !pipe->vblank_wanted || frames <= pipe->vblank_last)
 		return;
 	missed = frames - pipe->vblank_last - 1;
 	pipe->vblank_last = frames;
@@ -144,28 +170,27 @@ void vgpu_display_tick(struct vgpu *v, uint64_t now_ns)
 
 static void pipe_start(struct vgpu *v, unsigned int index, uint64_t now_ns)
 {
-	struct vgpu_pipe *pipe = &v->display->pipes[index];
+	struct vgpu_pipe_live *live = &v->display->pipes[index].live;
 
 	/* Totals are in the upper half, less one; VBLANK's lower half is its first line, less one.
 	 */
-	vgpu_raster_init(&pipe->raster, now_ns, vgpu_display_dotclock_khz(v, index),
+	vgpu_raster_init(&live->raster, now_ns, vgpu_display_dotclock_khz(v, index),
 			 ((vgpu_vreg(v, REG_HTOTAL(index)) >> 16) & 0x1fff) + 1,
 			 ((vgpu_vreg(v, REG_VTOTAL(index)) >> 16) & 0x1fff) + 1,
 			 (vgpu_vreg(v, REG_VBLANK(index)) & 0x1fff) + 1);
 	/* The line counter lags one line behind, on HDMI ports two (i915: scanline_offset). */
-	pipe->raster.line_offset = vgpu_display_pipe_tmds(v, index) ? 2 : 1;
-	pipe->running = true;
-	pipe->plane_latch.armed_frame = 0;
-	pipe->cursor_latch.armed_frame = 0;
+	live->raster.line_offset = vgpu_display_pipe_tmds(v, index) ? 2 : 1;
+	live->running = true;
+	live->plane_latch.armed_frame = 0;
+	live->cursor_latch.armed_frame = 0;
 }
 
 static void pipe_stop(struct vgpu *v, unsigned int index, uint64_t now_ns)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
 
-	pipe->frames_before += pipe_frames(pipe, now_ns);
-	pipe->running = false;
-	vgpu_pipe_advance(v, index, now_ns);
+	pipe->frames_before += live_frames(&pipe->live, now_ns);
+	pipe->live.running = false;
 }
 
 uint32_t vgpu_read_pipeconf(struct vgpu *v, uint32_t offset)
@@ -182,66 +207,101 @@ void vgpu_write_pipeconf(struct vgpu *v, uint32_t offset, uint32_t value)
 	uint64_t now_ns = v->display->now();
 
 	vgpu_vreg_set(v, offset, value);
-	if (enable == v->display->pipes[index].running)
+	if (enable == v->display->pipes[index].live.running)
 		return;
 	if (enable)
 		pipe_start(v, index, now_ns);
 	else
 		pipe_stop(v, index, now_ns);
+	vgpu_pipe_advance(v, index, now_ns);
 	vblank_wanted_update(v, index, now_ns);
+}
+
+/* ---- Counters and live addresses: no lock ---------------------------------------------------- */
+
+/* The pipe as it is at *@now_ns, as far as registers tell. */
+static struct vgpu_pipe_live live_of(struct vgpu *v, uint32_t offset, uint64_t *now_ns)
+{
+	struct vgpu_pipe_live live;
+
+	seqlock_read(&v->display->pipes[pipe_of(offset)].published, &live, sizeof(live));
+	*now_ns = v->display->now();
+	plane_passed(&live, live_frames(&live, *now_ns));
+	cursor_passed(&live, live_frames(&live, *now_ns));
+	return live;
 }
 
 uint32_t vgpu_read_pipedsl(struct vgpu *v, uint32_t offset)
 {
-	struct vgpu_pipe *pipe = &v->display->pipes[pipe_of(offset)];
+	uint64_t now_ns;
+	struct vgpu_pipe_live live = live_of(v, offset, &now_ns);
 
-	return pipe->running ? vgpu_raster_scanline(&pipe->raster, v->display->now()) : 0;
+	return live.running ? vgpu_raster_scanline(&live.raster, now_ns) : 0;
 }
 
 uint32_t vgpu_read_pipe_frmcount(struct vgpu *v, uint32_t offset)
 {
-	return (uint32_t)pipe_frames(&v->display->pipes[pipe_of(offset)], v->display->now());
+	uint64_t now_ns;
+	struct vgpu_pipe_live live = live_of(v, offset, &now_ns);
+
+	return (uint32_t)live_frames(&live, now_ns);
 }
 
 uint32_t vgpu_read_pipe_flipcount(struct vgpu *v, uint32_t offset)
 {
-	unsigned int index = pipe_of(offset);
+	uint64_t now_ns;
 
-	vgpu_pipe_advance(v, index, v->display->now());
-	return v->display->pipes[index].flip_count;
+	return live_of(v, offset, &now_ns).flip_count;
 }
 
 /* When the current frame's blank began, on the clock of IVB_TIMESTAMP_CTR. */
 uint32_t vgpu_read_pipe_frmtmstmp(struct vgpu *v, uint32_t offset)
 {
-	struct vgpu_pipe *pipe = &v->display->pipes[pipe_of(offset)];
-	uint64_t frames = pipe_frames(pipe, v->display->now());
+	uint64_t now_ns;
+	struct vgpu_pipe_live live = live_of(v, offset, &now_ns);
+	uint64_t frames = live_frames(&live, now_ns);
 
 	if (!frames)
 		return 0;
-	return (uint32_t)(vgpu_raster_vblank_ns(&pipe->raster, frames) / NSEC_PER_USEC);
+	return (uint32_t)(vgpu_raster_vblank_ns(&live.raster, frames) / NSEC_PER_USEC);
+}
+
+uint32_t vgpu_read_plane_surflive(struct vgpu *v, uint32_t offset)
+{
+	uint64_t now_ns;
+
+	if (offset != REG_PLANE_SURFLIVE(pipe_of(offset), 0))
+		return vgpu_vreg(v, offset - (REG_PLANE_SURFLIVE(0, 0) - REG_PLANE_SURF(0, 0)));
+	return live_of(v, offset, &now_ns).plane.surf;
+}
+
+uint32_t vgpu_read_cursurflive(struct vgpu *v, uint32_t offset)
+{
+	uint64_t now_ns;
+
+	return live_of(v, offset, &now_ns).cursor.base;
 }
 
 /* ---- Planes ---------------------------------------------------------------------------------- */
 
-static void latch_arm(struct vgpu *v, unsigned int index, struct vgpu_latch *latch, uint64_t now_ns)
+static void latch_arm(const struct vgpu_pipe_live *live, struct vgpu_latch *latch, uint64_t now_ns)
 {
 	latch->pending = true;
-	latch->armed_frame = pipe_frames(&v->display->pipes[index], now_ns);
+	latch->armed_frame = live_frames(live, now_ns);
 }
 
 /* A write to PLANE_SURF arms all of the plane's registers. */
 void vgpu_write_plane_surf(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	unsigned int index = pipe_of(offset);
-	struct vgpu_pipe *pipe = &v->display->pipes[index];
+	struct vgpu_pipe_live *live = &v->display->pipes[index].live;
 	uint64_t now_ns = v->display->now();
 
 	vgpu_vreg_set(v, offset, value);
 	if (offset != REG_PLANE_SURF(index, 0))
 		return; /* overlay planes are kept, not shown */
 	vgpu_pipe_advance(v, index, now_ns);
-	pipe->plane_armed = (struct vgpu_plane_regs){
+	live->plane_armed = (struct vgpu_plane_regs){
 		.ctl = vgpu_vreg(v, REG_PLANE_CTL(index, 0)),
 		.stride = vgpu_vreg(v, REG_PLANE_STRIDE(index, 0)),
 		.pos = vgpu_vreg(v, REG_PLANE_POS(index, 0)),
@@ -249,45 +309,27 @@ void vgpu_write_plane_surf(struct vgpu *v, uint32_t offset, uint32_t value)
 		.offset = vgpu_vreg(v, REG_PLANE_OFFSET(index, 0)),
 		.surf = value,
 	};
-	latch_arm(v, index, &pipe->plane_latch, now_ns);
+	latch_arm(live, &live->plane_latch, now_ns);
 	vgpu_pipe_advance(v, index, now_ns);
-}
-
-uint32_t vgpu_read_plane_surflive(struct vgpu *v, uint32_t offset)
-{
-	unsigned int index = pipe_of(offset);
-
-	if (offset != REG_PLANE_SURFLIVE(index, 0))
-		return vgpu_vreg(v, offset - (REG_PLANE_SURFLIVE(0, 0) - REG_PLANE_SURF(0, 0)));
-	vgpu_pipe_advance(v, index, v->display->now());
-	return v->display->pipes[index].plane.surf;
 }
 
 /* CURBASE arms the cursor. */
 void vgpu_write_curbase(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	unsigned int index = pipe_of(offset);
-	struct vgpu_pipe *pipe = &v->display->pipes[index];
+	struct vgpu_pipe_live *live = &v->display->pipes[index].live;
 	uint64_t now_ns = v->display->now();
 
 	vgpu_vreg_set(v, offset, value);
 	vgpu_pipe_advance(v, index, now_ns);
-	pipe->cursor_armed = (struct vgpu_cursor_regs){
+	live->cursor_armed = (struct vgpu_cursor_regs){
 		.cntr = vgpu_vreg(v, REG_CURCNTR(index)),
 		.pos = vgpu_vreg(v, REG_CURPOS(index)),
 		.base = value,
 		.fbc_ctl = vgpu_vreg(v, REG_CUR_FBC_CTL(index)),
 	};
-	latch_arm(v, index, &pipe->cursor_latch, now_ns);
+	latch_arm(live, &live->cursor_latch, now_ns);
 	vgpu_pipe_advance(v, index, now_ns);
-}
-
-uint32_t vgpu_read_cursurflive(struct vgpu *v, uint32_t offset)
-{
-	unsigned int index = pipe_of(offset);
-
-	vgpu_pipe_advance(v, index, v->display->now());
-	return v->display->pipes[index].cursor.base;
 }
 
 void vgpu_pipes_reset(struct vgpu *v)
@@ -297,9 +339,14 @@ void vgpu_pipes_reset(struct vgpu *v)
 	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
 		struct vgpu_pipe *pipe = &display->pipes[i];
 		uint64_t changes = pipe->changes + 1;
-		uint64_t frames = pipe->frames_before + pipe_frames(pipe, display->now());
+		uint64_t frames = pipe->frames_before + live_frames(&pipe->live, display->now());
 
-		*pipe = (struct vgpu_pipe){ .frames_before = frames, .changes = changes };
+		pipe->live = (struct vgpu_pipe_live){ 0 };
+		publish(pipe);
+		pipe->vblank_wanted = false;
+		pipe->vblank_last = 0;
+		pipe->frames_before = frames;
+		pipe->changes = changes;
 	}
 	if (display->timer_ns)
 		v->config.host->display_timer(v->config.opaque, 0);

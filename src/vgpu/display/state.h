@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The display's own state, between its files.  Everything is guarded by vgpu->lock. */
+/*
+ * The display's own state, between its files.  Everything is guarded by vgpu->lock, but what a pipe
+ * has published.
+ */
 #ifndef VGPU_DISPLAY_STATE_H
 #define VGPU_DISPLAY_STATE_H
 
+#include "base/seqlock.h"
 #include "vgpu/device.h"
 #include "vgpu/display/dp_aux.h"
 #include "vgpu/display/edid.h"
@@ -27,17 +31,23 @@ struct vgpu_latch {
 	uint64_t armed_frame; /* frame count when armed */
 };
 
-struct vgpu_pipe {
+/* What counters and live addresses are computed from. */
+struct vgpu_pipe_live {
 	bool running;
 	struct vgpu_raster raster;
-	uint64_t frames_before; /* of earlier runs, for the statistics */
-	bool vblank_wanted;	/* the guest let vblank interrupts through */
-	uint64_t vblank_last;	/* frame count at the last one delivered, or when wanted began */
 	struct vgpu_latch plane_latch, cursor_latch;
 	struct vgpu_plane_regs plane_armed, plane;
 	struct vgpu_cursor_regs cursor_armed, cursor;
 	uint32_t flip_count; /* PIPE_FLIPCOUNT */
-	uint64_t changes;    /* anything latched: display_head.flips */
+};
+
+struct vgpu_pipe {
+	struct vgpu_pipe_live live;
+	struct seqlock published; /* `live`, for register reads, which take no lock */
+	uint64_t frames_before;	  /* of earlier runs, for the statistics */
+	bool vblank_wanted;	  /* the guest let vblank interrupts through */
+	uint64_t vblank_last;	  /* frame count at the last one delivered, or when wanted began */
+	uint64_t changes;	  /* anything latched: display_head.flips */
 };
 
 struct vgpu_display {
