@@ -105,30 +105,47 @@ static void halt_keeps_off_and_release_resumes(void **state)
 	sched_remove(&job.entity);
 }
 
+#define TURNS 60u
+
+/* Whose turn it was, in order, once all want theirs; the lane's thread writes it. */
+static uint32_t turns[3 * TURNS];
+static _Atomic uint32_t turn_count;
+static _Atomic bool all_kicked;
+
+static enum sched_step turn_step(struct sched_entity *entity, uint64_t deadline_ns)
+{
+	uint32_t turn = atomic_load(&turn_count);
+
+	if (turn == ARRAY_SIZE(turns))
+		return SCHED_STEP_IDLE;
+	if (atomic_load(&all_kicked)) {
+		turns[turn] = entity->id;
+		usleep(100);
+		atomic_store(&turn_count, turn + 1);
+	}
+	return SCHED_STEP_MORE;
+}
+
 static void turns_are_fair(void **state)
 {
-	struct job jobs[3];
+	struct sched_entity entities[3];
 
-	for (int i = 0; i < 3; i++) {
-		jobs[i] = (struct job){ .entity.step = job_step,
-					.result = SCHED_STEP_MORE,
-					.stop_after = UINT32_MAX,
-					.hold_us = 100 };
-		sched_add(lane, &jobs[i].entity);
+	for (uint32_t i = 0; i < 3; i++) {
+		entities[i] = (struct sched_entity){ .step = turn_step, .id = i };
+		sched_add(lane, &entities[i]);
+		sched_kick(&entities[i]);
 	}
-	for (int i = 0; i < 3; i++)
-		sched_kick(&jobs[i].entity);
-	wait_steps(&jobs[0], 60);
-	for (int i = 0; i < 3; i++)
-		sched_halt(&jobs[i].entity);
-	for (int i = 1; i < 3; i++) {
-		int difference = (int)jobs[i].steps - (int)jobs[0].steps;
-
-		assert_in_range(difference + 2, 0, 4);
-	}
-	for (int i = 0; i < 3; i++) {
-		assert_true(sched_busy_ns(&jobs[i].entity) > 60 * 90 * NSEC_PER_USEC);
-		sched_remove(&jobs[i].entity);
+	atomic_store(&all_kicked, true);
+	for (int i = 0; i < 20000 && atomic_load(&turn_count) < ARRAY_SIZE(turns); i++)
+		usleep(100);
+	assert_int_equal(atomic_load(&turn_count), ARRAY_SIZE(turns));
+	/* In the order that the kicks happened to give, and in no other. */
+	assert_int_equal(BIT(turns[0]) | BIT(turns[1]) | BIT(turns[2]), 7);
+	for (uint32_t i = 3; i < ARRAY_SIZE(turns); i++)
+		assert_int_equal(turns[i], turns[i - 3]);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_true(sched_busy_ns(&entities[i]) >= TURNS * 100 * NSEC_PER_USEC);
+		sched_remove(&entities[i]);
 	}
 }
 
