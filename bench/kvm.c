@@ -457,6 +457,17 @@ static void bench_irqfd(FILE *jsonl, struct spare *s)
 	close(fd);
 }
 
+static void written(void *opaque, gpa_t page)
+{
+}
+
+static int track(struct spare *s, const gpa_t *pages, size_t count, bool on)
+{
+	static const struct guest_watch watch = { .written = written };
+
+	return s->guest->ops->track(s->guest, pages, count, on ? &watch : NULL);
+}
+
 /* One page of a batch of 512 that lie together, against a change of slots for each page. */
 static void bench_track(FILE *jsonl, struct spare *s)
 {
@@ -470,13 +481,13 @@ static void bench_track(FILE *jsonl, struct spare *s)
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t t0 = clock_now_ns();
 
-		must(s->guest->ops->track(s->guest, pages, 512, true), "track");
+		must(track(s, pages, 512, true), "track");
 		uint64_t t1 = clock_now_ns();
-		must(s->guest->ops->track(s->guest, pages, 512, false), "track");
+		must(track(s, pages, 512, false), "track");
 		uint64_t t2 = clock_now_ns();
-		must(s->guest->ops->track(s->guest, pages, 1, true), "track");
+		must(track(s, pages, 1, true), "track");
 		bench_sample(&single, clock_now_ns() - t2);
-		must(s->guest->ops->track(s->guest, pages, 1, false), "track");
+		must(track(s, pages, 1, false), "track");
 		bench_sample(&batch, (t1 - t0) / 512);
 	}
 	report(jsonl, "kvm.track.page", &batch, "a change of slots for the page", &single,

@@ -62,7 +62,8 @@ static void *ram_map(struct guest *g, gpa_t at, unsigned int access, size_t *len
 }
 
 /* Nobody stores to the tables: to tell it is easy. */
-static int ram_track(struct guest *g, const gpa_t *pages, size_t count, bool on)
+static int ram_track(struct guest *g, const gpa_t *pages, size_t count,
+		     const struct guest_watch *watch)
 {
 	return 0;
 }

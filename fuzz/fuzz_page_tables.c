@@ -58,11 +58,6 @@ static void store_entry(size_t at, uint64_t entry)
 	ppgtt_known = false;
 }
 
-static void written(void *opaque, gpa_t page)
-{
-	shadow_tracker_written(tracker, page);
-}
-
 static void kicked(void *opaque)
 {
 }
@@ -362,7 +357,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!guest.ram) {
 		fuzz_guest_init(&guest, PAGES, slots, ARRAY_SIZE(slots));
 		guest.asked = asked;
-		guest.written = written;
 	}
 	run(in);
 	FUZZ_CHECK(!shadow_tracker_create(&guest.guest, kicked, NULL, &tracker));

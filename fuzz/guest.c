@@ -57,8 +57,9 @@ void fuzz_guest_tell(struct fuzz_guest *g, size_t place)
 
 	for (unsigned int i = 0; i < g->slot_count && g->tracked[page]; i++)
 		if (holds_page(&g->slots[i], page))
-			g->written(g->opaque, gpa(g->slots[i].gpa +
-						  ((page - g->slots[i].first_page) << PAGE_SHIFT)));
+			g->watch.written(g->watch.opaque,
+					 gpa(g->slots[i].gpa +
+					     ((page - g->slots[i].first_page) << PAGE_SHIFT)));
 }
 
 /* In the slot, from the page of @at on; a mapping to store to ends before the next. */
@@ -81,9 +82,11 @@ static void tell_write(struct fuzz_guest *g, gpa_t at, size_t len)
 		fuzz_guest_tell(g, page << PAGE_SHIFT);
 }
 
-static int slot_track(struct guest *guest, const gpa_t *pages, size_t count, bool on)
+static int slot_track(struct guest *guest, const gpa_t *pages, size_t count,
+		      const struct guest_watch *watch)
 {
 	struct fuzz_guest *g = container_of(guest, struct fuzz_guest, guest);
+	const bool on = watch;
 
 	for (size_t i = 0; on && i < count; i++) {
 		const struct fuzz_slot *slot = fuzz_guest_find(g, pages[i].v);
@@ -92,6 +95,8 @@ static int slot_track(struct guest *guest, const gpa_t *pages, size_t count, boo
 			return -EFAULT;
 	}
 	guest_quiesce(guest);
+	if (on)
+		g->watch = *watch;
 	for (size_t i = 0; i < count; i++) {
 		const struct fuzz_slot *slot = fuzz_guest_find(g, pages[i].v);
 

@@ -30,8 +30,8 @@ struct fuzz_guest {
 	unsigned int slot_count;
 	bool gone[FUZZ_MAX_SLOTS];
 	bool tracked[FUZZ_MAX_PAGES];
-	void (*asked)(void *opaque);		   /* before every operation; or NULL */
-	void (*written)(void *opaque, gpa_t page); /* a tracked one; or NULL */
+	struct guest_watch watch;    /* of those tracked */
+	void (*asked)(void *opaque); /* before every operation; or NULL */
 	void *opaque;
 };
 

@@ -81,6 +81,17 @@ struct guest_msi {
 	uint32_t data;
 };
 
+/*
+ * Who is told of stores to tracked pages.  A page is about to be stored to, may be from now on (the
+ * device was given a mapping), or its memory goes: on the thread that does it, in a reader or
+ * writer section, so @written must not wait, nor call back.  Until track has taken the page back
+ * the store may still be under way.
+ */
+struct guest_watch {
+	void (*written)(void *opaque, gpa_t page);
+	void *opaque;
+};
+
 struct guest_ops {
 	/*
 	 * Copies @len bytes; -EFAULT when any of them is no memory or forbids the access.  Memory
@@ -124,12 +135,14 @@ struct guest_ops {
 	/* Signals by hand.  Any thread; does not block. */
 	int (*irq_signal)(struct guest *guest, const struct guest_msi *msi);
 	/*
-	 * Stores of vCPUs and of the device to the @count pages are told
-	 * (guest_kvm_config.page_written), before they are done, from now on or no longer.  A page
-	 * whose memory goes is told as well, and no longer tracked.  One at a time with changes of
-	 * the map, on any thread.  -EFAULT: not memory that was installed by us; -ENOTSUP.
+	 * Stores of vCPUs and of the device to the @count pages are told to *@watch (copied),
+	 * before they are done, from now on; NULL: no longer.  A page whose memory goes is told as
+	 * well, and no longer tracked.  One watch at a time for a guest.  One at a time with
+	 * changes of the map, on any thread.  -EFAULT: not memory that was installed by us;
+	 * -EBUSY: pages are tracked for another watch; -ENOTSUP.
 	 */
-	int (*track)(struct guest *guest, const gpa_t *pages, size_t count, bool on);
+	int (*track)(struct guest *guest, const gpa_t *pages, size_t count,
+		     const struct guest_watch *watch);
 	/* Fails what a reader waits for, and what it will wait for while guest_wanted(). */
 	void (*cancel)(struct guest *guest);
 };
@@ -268,13 +281,6 @@ struct guest_kvm_config {
 	 */
 	void (*pause)(void *opaque);
 	void (*resume)(void *opaque);
-	/*
-	 * A tracked page is about to be stored to, may be from now on (the device was given a
-	 * mapping), or its memory goes; on the thread that does it, in a reader or writer section:
-	 * must not wait, nor call back.  Until track has taken the page back the store may still
-	 * be under way.
-	 */
-	void (*page_written)(void *opaque, gpa_t page);
 	void *opaque;
 };
 

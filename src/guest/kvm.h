@@ -33,10 +33,11 @@ struct kvm_gsi {
 	struct guest_msi msi;
 };
 
-/* Page numbers, sorted. */
+/* Page numbers, sorted, and who is told. */
 struct kvm_tracker {
 	uint64_t *pages;
 	size_t count;
+	struct guest_watch watch;
 };
 
 struct guest_kvm {
@@ -78,7 +79,8 @@ int guest_kvm_window(struct guest *guest, const struct guest_window *window, boo
 int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on);
 
 /* kvm_track.c */
-int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool on);
+int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count,
+		    const struct guest_watch *watch);
 /* In a reader or writer section, or on the thread that changes the set. */
 bool guest_kvm_any_tracked(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* In a writer section: memory that goes. */

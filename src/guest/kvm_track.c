@@ -196,16 +196,19 @@ static int check_pages(struct guest_kvm *kvm, const gpa_t *pages, size_t count, 
 	return 0;
 }
 
-/* The set with the @count pages (@on) or without them, into memory of its own. */
-static int make_set(const struct kvm_tracker *old, const gpa_t *pages, size_t count, bool on,
-		    struct kvm_tracker *fresh)
+/* The set with the @count pages for @watch, or (NULL) without them, into memory of its own. */
+static int make_set(const struct kvm_tracker *old, const gpa_t *pages, size_t count,
+		    const struct guest_watch *watch, struct kvm_tracker *fresh)
 {
+	const bool on = watch;
 	struct kvm_tracker given = { .pages = calloc(count + 1, sizeof(*given.pages)),
 				     .count = count };
 	size_t used = 0;
 
-	fresh->pages = calloc(old->count + count + 1, sizeof(*fresh->pages));
-	fresh->count = 0;
+	*fresh = (struct kvm_tracker){
+		.pages = calloc(old->count + count + 1, sizeof(*fresh->pages)),
+		.watch = watch ? *watch : old->watch,
+	};
 	if (!given.pages || !fresh->pages) {
 		free(given.pages);
 		free(fresh->pages);
@@ -258,17 +261,27 @@ static void set_pages(struct guest_kvm *kvm, struct kvm_tracker *fresh, bool on)
 	*fresh = old;
 }
 
+static bool of_another(const struct kvm_tracker *tracker, const struct guest_watch *watch)
+{
+	return tracker->count &&
+	       (tracker->watch.written != watch->written || tracker->watch.opaque != watch->opaque);
+}
+
 /* Split before it is told that the pages are tracked: a store in between exits and is done. */
-int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool on)
+int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count,
+		    const struct guest_watch *watch)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
+	const bool on = watch;
 	struct kvm_tracker fresh;
 	int err = check_pages(kvm, pages, count, on);
 
 	if (!kvm->config.pause || !kvm->config.resume)
 		return -ENOTSUP;
+	if (!err && on && of_another(&kvm->tracker, watch))
+		err = -EBUSY;
 	if (!err)
-		err = make_set(&kvm->tracker, pages, count, on, &fresh);
+		err = make_set(&kvm->tracker, pages, count, watch, &fresh);
 	if (err)
 		return err;
 	set_pages(kvm, &fresh, on);
@@ -286,10 +299,9 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count, bool 
 	return err;
 }
 
-static void tell(struct guest_kvm *kvm, uint64_t page)
+static void tell(const struct kvm_tracker *tracker, uint64_t page)
 {
-	if (kvm->config.page_written)
-		kvm->config.page_written(kvm->config.opaque, gpa(page << PAGE_SHIFT));
+	tracker->watch.written(tracker->watch.opaque, gpa(page << PAGE_SHIFT));
 }
 
 void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
@@ -301,7 +313,7 @@ void guest_kvm_track_forget(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 	if (!count)
 		return;
 	for (size_t i = first; i < first + count; i++)
-		tell(kvm, tracker->pages[i]);
+		tell(tracker, tracker->pages[i]);
 	memmove(&tracker->pages[first], &tracker->pages[first + count],
 		(tracker->count - first - count) * sizeof(*tracker->pages));
 	tracker->count -= count;
@@ -332,7 +344,7 @@ void guest_kvm_track_write(struct guest_kvm *kvm, gpa_t gpa, size_t len)
 
 	for (size_t i = rank_of(tracker, gpa.v >> PAGE_SHIFT);
 	     len && i < tracker->count && tracker->pages[i] <= last; i++)
-		tell(kvm, tracker->pages[i]);
+		tell(tracker, tracker->pages[i]);
 }
 
 void guest_kvm_track_map(struct guest_kvm *kvm, gpa_t gpa, size_t *len)

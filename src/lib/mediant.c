@@ -47,14 +47,6 @@ static void resume_vcpus(void *opaque)
 	vm->config.resume(vm->config.opaque);
 }
 
-/* Only the tracker has pages tracked. */
-static void page_written(void *opaque, gpa_t page)
-{
-	struct mediant_vm *vm = opaque;
-
-	shadow_tracker_written(vm->tracker, page);
-}
-
 int mediant_take_config(void *ours, size_t our_bytes, const void *theirs)
 {
 	size_t their_bytes;
@@ -85,7 +77,6 @@ static int create_guest(struct mediant_vm *vm)
 		.coalesce = vm->config.coalesce,
 		.pause = vm->config.pause ? pause_vcpus : NULL,
 		.resume = vm->config.resume ? resume_vcpus : NULL,
-		.page_written = page_written,
 		.opaque = vm,
 	};
 	struct kvm_door_config door = {

@@ -122,8 +122,6 @@ int shadow_tracker_create(struct guest *guest, void (*kick)(void *opaque), void 
 			  struct shadow_tracker **tracker);
 /* After the last address space and the last store; what is tracked stays so. */
 void shadow_tracker_destroy(struct shadow_tracker *tracker);
-/* The guest is about to store to @page: where guest_kvm_config.page_written leads. */
-void shadow_tracker_written(struct shadow_tracker *tracker, gpa_t page);
 /* Has pages tracked and no longer tracked, under the rules of guest_ops.track. */
 void shadow_tracker_update(struct shadow_tracker *tracker);
 /*

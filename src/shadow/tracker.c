@@ -75,8 +75,10 @@ void tracker_want(struct shadow_tracker *tracker, gpa_t page, gpa_t root)
 
 /* ---- Those who take away --------------------------------------------------------------------- */
 
-void shadow_tracker_written(struct shadow_tracker *tracker, gpa_t page)
+/* A struct guest_watch: the guest is about to store to @page. */
+static void page_written(void *opaque, gpa_t page)
 {
+	struct shadow_tracker *tracker = opaque;
 	struct tracker_place *place = tracker_place(tracker, page);
 
 	if (atomic_load_explicit(&place->page, memory_order_acquire) != (page.v | 1) ||
@@ -111,7 +113,9 @@ struct batch {
 
 static int track(struct shadow_tracker *tracker, const gpa_t *pages, size_t count, bool on)
 {
-	return tracker->guest->ops->track(tracker->guest, pages, count, on);
+	const struct guest_watch watch = { .written = page_written, .opaque = tracker };
+
+	return tracker->guest->ops->track(tracker->guest, pages, count, on ? &watch : NULL);
 }
 
 /* Those whose state lies between the two. */

@@ -208,7 +208,6 @@ static void machine_open(struct machine *m)
 		.coalesce = true,
 		.pause = pause_vcpus,
 		.resume = resume_vcpus,
-		.page_written = page_written,
 		.opaque = m,
 	};
 	assert_int_equal(guest_kvm_create(&config, &m->guest), 0);
@@ -339,11 +338,12 @@ static void config_set(struct machine *m, uint16_t offset, uint32_t value, size_
 
 static void track(struct machine *m, bool on)
 {
+	const struct guest_watch watch = { .written = page_written, .opaque = m };
 	gpa_t pages[VCPUS];
 
 	for (unsigned int i = 0; i < VCPUS; i++)
 		pages[i] = gpa(PAGES_AT + i * 32 * PAGE_BYTES);
-	assert_int_equal(m->guest->ops->track(m->guest, pages, VCPUS, on), 0);
+	assert_int_equal(m->guest->ops->track(m->guest, pages, VCPUS, on ? &watch : NULL), 0);
 }
 
 /* Once through everything that a VMM changes under its vCPUs. */

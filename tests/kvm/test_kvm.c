@@ -53,6 +53,13 @@ static void page_written(void *opaque, gpa_t page)
 	f->last_written = page.v;
 }
 
+static int track(struct fixture *f, const gpa_t *pages, size_t count, bool on)
+{
+	const struct guest_watch watch = { .written = page_written, .opaque = f };
+
+	return f->guest->ops->track(f->guest, pages, count, on ? &watch : NULL);
+}
+
 static int route(void *opaque, uint32_t gsi, const struct guest_msi *msi)
 {
 	struct fixture *f = opaque;
@@ -74,7 +81,6 @@ static int open_fixture(void **state, bool irqchip)
 		.gsi_count = 4,
 		.pause = pause_vcpus,
 		.resume = resume_vcpus,
-		.page_written = page_written,
 		.opaque = f,
 	};
 	struct guest_kvm_memory memory = {
@@ -146,13 +152,13 @@ static void stores_to_tracked_pages_are_told_and_done(void **state)
 	gpa_t page = gpa(PAGES_AT + 5 * PAGE_BYTES);
 
 	assert_int_equal(store_pages(f, PAGES_AT, 10, 1), 0);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), 0);
+	assert_int_equal(track(f, &page, 1, true), 0);
 	assert_int_equal(store_pages(f, PAGES_AT, 10, 100), 1);
 	assert_int_equal(f->written, 1);
 	assert_true(f->last_written == page.v);
 	for (uint32_t i = 0; i < 10; i++)
 		assert_int_equal(word_at(f, PAGES_AT + i * PAGE_BYTES), 100 + i);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, false), 0);
+	assert_int_equal(track(f, &page, 1, false), 0);
 	assert_int_equal(store_pages(f, PAGES_AT, 10, 200), 0);
 	assert_int_equal(f->written, 1);
 	assert_int_equal(word_at(f, page.v), 205);
@@ -167,7 +173,7 @@ static void stores_of_the_device_are_told(void **state)
 	uint64_t generation = guest_generation(f->guest);
 	size_t len;
 
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), 0);
+	assert_int_equal(track(f, &page, 1, true), 0);
 	/* Mappings to store through, had before, are to be asked for again. */
 	assert_true(guest_generation(f->guest) != generation);
 	guest_enter(f->guest);
@@ -184,7 +190,7 @@ static void stores_of_the_device_are_told(void **state)
 	assert_true(f->last_written == page.v);
 	guest_leave(f->guest);
 	generation = guest_generation(f->guest);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, false), 0);
+	assert_int_equal(track(f, &page, 1, false), 0);
 	assert_true(guest_generation(f->guest) == generation);
 }
 
@@ -200,11 +206,11 @@ static void tracked_memory_that_goes(void **state)
 		.install = true,
 	};
 
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, true), 0);
+	assert_int_equal(track(f, pages, 2, true), 0);
 	assert_int_equal(guest_kvm_memory_remove(f->guest, gpa(0), RIG_RAM_BYTES), 0);
 	assert_int_equal(f->written, 2);
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, false), 0);
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 2, true), -EFAULT);
+	assert_int_equal(track(f, pages, 2, false), 0);
+	assert_int_equal(track(f, pages, 2, true), -EFAULT);
 	assert_int_equal(guest_kvm_memory_add(f->guest, &memory), 0);
 	assert_int_equal(store_pages(f, PAGES_AT, 50, 1), 0);
 	assert_int_equal(f->written, 2);
@@ -218,16 +224,16 @@ static void many_pages_cost_one_change(void **state)
 
 	for (unsigned int i = 0; i < 512; i++)
 		pages[i] = gpa(PAGES_AT + 2 * i * PAGE_BYTES);
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 512, true), 0);
+	assert_int_equal(track(f, pages, 512, true), 0);
 	assert_int_equal(f->pauses, 1);
 	for (unsigned int i = 0; i < 511; i++)
 		pages[i] = gpa(PAGES_AT + (2 * i + 1) * PAGE_BYTES);
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 511, true), 0);
+	assert_int_equal(track(f, pages, 511, true), 0);
 	assert_int_equal(f->pauses, 1);
 	assert_int_equal(store_pages(f, PAGES_AT, 1030, 1), 1023);
 	assert_int_equal(f->written, 1023);
 	/* Most of them again: the stretch stays, and nobody is told. */
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 511, false), 0);
+	assert_int_equal(track(f, pages, 511, false), 0);
 	assert_int_equal(f->pauses, 1);
 	store_pages(f, PAGES_AT, 1030, 1);
 	assert_int_equal(f->written, 1023 + 512);
@@ -241,7 +247,7 @@ static void too_many_stretches_become_fewer(void **state)
 
 	for (unsigned int i = 0; i < 60; i++)
 		pages[i] = gpa(PAGES_AT + 40 * i * PAGE_BYTES);
-	assert_int_equal(f->guest->ops->track(f->guest, pages, 60, true), 0);
+	assert_int_equal(track(f, pages, 60, true), 0);
 	store_pages(f, PAGES_AT, 2400, 7);
 	assert_int_equal(f->written, 60);
 	assert_int_equal(word_at(f, PAGES_AT + 2399 * PAGE_BYTES), 7 + 2399);
@@ -252,9 +258,9 @@ static void pages_that_are_no_memory_are_refused(void **state)
 	struct fixture *f = *state;
 	gpa_t page = gpa(RIG_RAM_BYTES);
 
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), -EFAULT);
+	assert_int_equal(track(f, &page, 1, true), -EFAULT);
 	page = gpa(PAGES_AT + 8);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), -EINVAL);
+	assert_int_equal(track(f, &page, 1, true), -EINVAL);
 }
 
 static void trap_write(void *opaque, uint64_t offset, const void *buf, size_t len)
@@ -372,10 +378,10 @@ static void tracked_pages_are_not_seen_elsewhere(void **state)
 
 	trap_page(f);
 	assert_int_equal(show(f, PAGES_AT, true), 0);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, true), 0);
+	assert_int_equal(track(f, &page, 1, true), 0);
 	assert_int_equal(store_by_alias(f, 1), 2);
 	assert_int_equal(show(f, PAGES_AT, true), -EFAULT);
-	assert_int_equal(f->guest->ops->track(f->guest, &page, 1, false), 0);
+	assert_int_equal(track(f, &page, 1, false), 0);
 	assert_int_equal(show(f, PAGES_AT, true), 0);
 	assert_int_equal(store_by_alias(f, 1), 0);
 }

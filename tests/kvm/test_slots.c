@@ -35,6 +35,7 @@ static struct {
 	struct guest *guest;
 	uint8_t *ram;
 	unsigned int pauses;
+	uint64_t told; /* of tracked pages: the sum of their addresses */
 } m;
 
 /* ---- KVM ------------------------------------------------------------------------------------- */
@@ -187,13 +188,19 @@ static int open_window(uint64_t at, void *host, bool writable, bool on)
 	return m.guest->ops->window(m.guest, &window, on);
 }
 
+static void written(void *opaque, gpa_t page)
+{
+	*(uint64_t *)opaque += page.v;
+}
+
 static int track(uint64_t first, uint64_t stride, size_t count, bool on)
 {
+	const struct guest_watch watch = { .written = written, .opaque = &m.told };
 	gpa_t pages[RAM_PAGES];
 
 	for (size_t i = 0; i < count; i++)
 		pages[i] = gpa(PAGE(first + i * stride));
-	return m.guest->ops->track(m.guest, pages, count, on);
+	return m.guest->ops->track(m.guest, pages, count, on ? &watch : NULL);
 }
 
 static int remove_memory(void)
@@ -295,6 +302,31 @@ static void pages_that_are_seen_elsewhere_are_not_tracked(void **state)
 	m.refuse = 0;
 }
 
+/* ---- Who is told ----------------------------------------------------------------------------- */
+
+static void one_watch_is_told_of_what_it_has_tracked(void **state)
+{
+	uint64_t told = 0;
+	const struct guest_watch other = { .written = written, .opaque = &told };
+	const gpa_t page = gpa(PAGE(9));
+	uint32_t value = 7;
+
+	assert_int_equal(track(4, 1, 1, true), 0);
+	assert_int_equal(guest_write(m.guest, gpa(PAGE(4) + 8), &value, 4), 0);
+	assert_int_equal(m.told, PAGE(4));
+	assert_int_equal(m.guest->ops->track(m.guest, &page, 1, &other), -EBUSY);
+	assert_int_equal(guest_write(m.guest, page, &value, 4), 0);
+	assert_int_equal(read_only_pages(), 1);
+	/* Nobody's any more, and then another's. */
+	assert_int_equal(track(4, 1, 1, false), 0);
+	assert_int_equal(m.guest->ops->track(m.guest, &page, 1, &other), 0);
+	assert_int_equal(guest_write(m.guest, page, &value, 4), 0);
+	assert_int_equal(told, PAGE(9));
+	assert_int_equal(m.told, PAGE(4));
+	assert_int_equal(remove_memory(), 0);
+	assert_int_equal(told, 2 * PAGE(9));
+}
+
 /* ---- KVM has little -------------------------------------------------------------------------- */
 
 /* With the one number that the memory has, all of it is read-only; with three, what lies between.
@@ -352,6 +384,7 @@ int main(void)
 		with_guest(memory_goes_after_its_aliases),
 		with_guest(a_window_that_kvm_keeps_goes_with_the_next),
 		with_guest(pages_that_are_seen_elsewhere_are_not_tracked),
+		with_guest(one_watch_is_told_of_what_it_has_tracked),
 		cmocka_unit_test(memory_stays_whole_with_few_numbers),
 		cmocka_unit_test(without_numbers_windows_are_refused),
 		with_guest(without_read_only_slots),

@@ -252,13 +252,6 @@ static void nothing_to_do(void *opaque)
 {
 }
 
-static void page_written(void *opaque, gpa_t page)
-{
-	struct link *link = opaque;
-
-	shadow_tracker_written(link->tracker, page);
-}
-
 uint64_t driver_kvm_track(struct driver *d)
 {
 	struct link *link = d->link;
@@ -291,7 +284,6 @@ static void open_vm(struct link *link)
 		.coalesce = true,
 		.pause = nothing_to_do,
 		.resume = nothing_to_do,
-		.page_written = page_written,
 		.opaque = link,
 	};
 	struct guest_kvm_memory memory = {

@@ -39,6 +39,7 @@ static struct shadow_ppgtt ppgtt, other;
 static bool tracked[PAGES];
 static unsigned int calls_on, calls_off;
 static _Atomic unsigned int kicks;
+static struct guest_watch told;
 static bool in_place;	       /* to track pages does not change the map */
 static uint32_t refused;       /* a page that cannot be tracked; 0: none */
 static void (*tracking)(void); /* in the middle of track */
@@ -64,8 +65,11 @@ static void *ram_map(struct guest *g, gpa_t at, unsigned int access, size_t *len
 	return ram + at.v;
 }
 
-static int ram_track(struct guest *g, const gpa_t *pages, size_t count, bool on)
+static int ram_track(struct guest *g, const gpa_t *pages, size_t count,
+		     const struct guest_watch *watch)
 {
+	const bool on = watch;
+
 	assert_true(count > 0);
 	calls_on += on;
 	calls_off += !on;
@@ -73,6 +77,8 @@ static int ram_track(struct guest *g, const gpa_t *pages, size_t count, bool on)
 		if (on && refused && pages[i].v == refused)
 			return -EFAULT;
 	guest_quiesce(g);
+	if (on)
+		told = *watch;
 	for (size_t i = 0; i < count; i++)
 		tracked[pages[i].v >> 12] = on;
 	if (on && !in_place)
@@ -103,7 +109,7 @@ static void store(uint32_t table, unsigned int index, uint64_t value)
 {
 	guest_enter(&guest);
 	if (tracked[table >> 12])
-		shadow_tracker_written(tracker, gpa(table));
+		told.written(told.opaque, gpa(table));
 	set_entry(table, index, value);
 	guest_leave(&guest);
 }
@@ -358,7 +364,7 @@ static void two_tables_that_share_a_place(void **state)
 	gpu_as_invalidate(&ppgtt.as);
 	assert_int_equal(look(&ppgtt, 1), 1);
 	/* Nor is a store to the other one to this. */
-	shadow_tracker_written(tracker, gpa(rival));
+	told.written(told.opaque, gpa(rival));
 	assert_int_equal(shadow_tracker_count(tracker), 1);
 }
 
@@ -396,7 +402,7 @@ static void memory_that_goes(void **state)
 {
 	use_until_tracked(1);
 	guest_quiesce(&guest);
-	shadow_tracker_written(tracker, gpa(PT));
+	told.written(told.opaque, gpa(PT));
 	tracked[PT >> 12] = false;
 	guest_resume(&guest);
 	set_entry(PT, 0, (DATA + 0x1000) | P | RW);
