@@ -46,7 +46,10 @@ extern "C" {
 
 #define MEDIANT_API __attribute__((visibility("default")))
 
-/* Zeroes *@config and sets its size. */
+/*
+ * Zeroes *@config and sets its size.  What zero would mean must be set by hand: a vm_fd of 0 is
+ * standard input, not "none".
+ */
 #define MEDIANT_INIT(config)                                      \
 	do {                                                      \
 		__builtin_memset((config), 0, sizeof(*(config))); \
@@ -78,8 +81,9 @@ struct mediant_vm_config {
 	 * Interrupt numbers for the library alone: one for each MSI vector.  @route makes number
 	 * @gsi deliver the message of @address and @data, or (@on false) nothing again; it exists
 	 * because KVM_SET_GSI_ROUTING replaces the whole table, which is the VMM's.  Called inside
-	 * mediant_device_config_write(), _reset() and _destroy().  NULL: messages are sent by hand,
-	 * KVM_SIGNAL_MSI, on the thread that raises the interrupt.  At most 64.
+	 * mediant_device_config_write(), _irq_kvm(), _irq_eventfd(), _reset() and _destroy(). NULL:
+	 * messages are sent by hand, KVM_SIGNAL_MSI, on the thread that raises the interrupt.  At
+	 * most 64.
 	 */
 	uint32_t first_gsi, gsi_count;
 	int (*route)(void *opaque, uint32_t gsi, uint64_t address, uint32_t data, bool on);
@@ -87,8 +91,9 @@ struct mediant_vm_config {
 	 * True: the VM's ring of coalesced stores is the library's to empty, and stores to
 	 * registers that come in runs wait there without an exit.  The VMM must then show every
 	 * exit to mediant_vcpu_exit(), touch the ring no more, and take stores of zones of its own
-	 * from
-	 * @store (called on a vCPU's thread or the library's; NULL: there are none).
+	 * from @store (NULL: there are none), which is called on the thread that empties the ring:
+	 * one that shows an exit, makes or destroys a vCPU, writes config space, resets a device or
+	 * destroys it.
 	 */
 	bool coalesce;
 	void (*store)(void *opaque, uint64_t gpa, const void *buf, size_t len);
@@ -109,7 +114,10 @@ struct mediant_vm_config {
 	void (*resume)(void *opaque);
 };
 
-/* -EINVAL; -ENOTSUP: @coalesce without a ring; -ENOMEM. */
+/*
+ * -EINVAL; -ENOTSUP: @coalesce without a ring; -ENOMEM; -errno: no descriptor or thread is left for
+ * what pause and resume make possible.
+ */
 MEDIANT_API int mediant_vm_create(const struct mediant_vm_config *config, struct mediant_vm **vm);
 MEDIANT_API void mediant_vm_destroy(struct mediant_vm *vm);
 
@@ -122,8 +130,9 @@ enum mediant_memory_flags {
  * Lends guest memory: @bytes at @host are the guest's physical memory from @gpa on.  The guest may
  * run, and the GPU may be at work: both are kept out for the moment of the change.  @host stays
  * valid until removal or move has returned, or the VM is destroyed.  -EEXIST: overlaps other
- * memory; -EINVAL: empty, wraps, unknown flags, or to be installed and not whole pages; -ENOSPC:
- * no slot number left; -errno of KVM.
+ * memory; -EINVAL: empty, wraps, no @host, unknown flags, or to be installed and not whole pages;
+ * -ENOTSUP: to be installed and the VM has no KVM; -ENOSPC: no slot number left; -ENOMEM; -errno of
+ * KVM.
  */
 MEDIANT_API int mediant_memory_add(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes, void *host,
 				   unsigned int flags);
@@ -136,7 +145,8 @@ MEDIANT_API int mediant_memory_add(struct mediant_vm *vm, uint64_t gpa, uint64_t
  * descendant or prctl(PR_SET_PTRACER) there.  @flags: MEDIANT_MEMORY_WRITE or 0.
  *
  * -ESRCH: the process has ended; -EPERM: it may not be traced, or is of another PID namespace;
- * -EFAULT: the first or the last byte is not there; -EINVAL: no pidfd, or as mediant_memory_add().
+ * -EFAULT: the first or the last byte is not there; -EINVAL: no pidfd, or empty, wraps, unknown
+ * flags; -EEXIST: overlaps other memory; -ENOMEM; -errno: no descriptor is left.
  * When the process ends later, the guest's work that needs the memory faults, as it does for pages
  * the process has unmapped; its number, should another process get it, is not used any more.  The
  * piece stays until it is removed.
@@ -145,7 +155,10 @@ MEDIANT_API int mediant_memory_add_process(struct mediant_vm *vm, uint64_t gpa, 
 					   int pidfd, uint64_t address, unsigned int flags);
 /*
  * Moves the piece that is exactly [@gpa, @gpa + @bytes); the VMM moves its own KVM slot before or
- * after.  -ENOENT: there is no such piece; else as mediant_memory_add().
+ * after.  For the GPU it is in one place at any time; vCPUs that run are for a moment without
+ * memory that is MEDIANT_MEMORY_INSTALL, and find nobody there.  -ENOENT: there is no such piece;
+ * -EINVAL: wraps there, or installed and @to is no page; -EEXIST: overlaps other memory; -errno of
+ * KVM.
  */
 MEDIANT_API int mediant_memory_move(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes,
 				    uint64_t to);
@@ -209,8 +222,8 @@ MEDIANT_API int mediant_device_config_write(struct mediant_device *device, uint1
 
 /*
  * An access to a BAR (0: registers and GTT, 2: aperture, 4: I/O ports) that the VMM has decoded
- * itself, for instance a port of BAR 4: @len 1, 2, 4 or 8 bytes, or more at once.  Served on this
- * thread.  -EINVAL: outside the BAR.
+ * itself, for instance a port of BAR 4: @len 1, 2, 4 or 8 bytes, or more at once, up to 1 MiB.
+ * Served on this thread.  -EINVAL: no such BAR, outside it, or more than that.
  */
 MEDIANT_API int mediant_device_bar_read(struct mediant_device *device, unsigned int bar,
 					uint64_t offset, void *buf, size_t len);
@@ -221,16 +234,20 @@ enum mediant_irq { MEDIANT_IRQ_INTX, MEDIANT_IRQ_MSI };
 
 /*
  * Each interrupt signals @eventfd from now on (a duplicate is kept); -1: nothing.  Where it ends is
- * the VMM's affair: KVM_IRQFD, or a thread that reads it.  INTx masks itself when it fires, until
- * mediant_device_irq_unmask().  -EINVAL: no such vector, or no eventfd; -errno.
+ * the VMM's affair: KVM_IRQFD, or a thread that waits for it by poll() and then reads: the eventfd
+ * becomes O_NONBLOCK, the caller's descriptor of it too, so that who signals never waits.  INTx
+ * masks itself when it fires, until mediant_device_irq_unmask().  -EINVAL: no such vector, or no
+ * eventfd; -errno.
  */
 MEDIANT_API int mediant_device_irq_eventfd(struct mediant_device *device, enum mediant_irq irq,
 					   unsigned int vector, int eventfd);
+/* -EINVAL: no such vector. */
 MEDIANT_API int mediant_device_irq_unmask(struct mediant_device *device, enum mediant_irq irq,
 					  unsigned int vector);
 /*
  * MSIs end in KVM: by KVM_IRQFD on one of the VM's interrupt numbers, by KVM_SIGNAL_MSI when there
- * is none.  Follows what the guest writes to the capability.  -ENOTSUP: the VM has no KVM.
+ * is none.  Follows what the guest writes to the capability.  -ENOTSUP: the VM has no KVM; -errno:
+ * no descriptor is left.
  */
 MEDIANT_API int mediant_device_irq_kvm(struct mediant_device *device);
 
@@ -267,7 +284,8 @@ struct mediant_vcpu;
 
 /*
  * @kvm_run: the vCPU's struct kvm_run, the whole mapping of KVM_GET_VCPU_MMAP_SIZE bytes, which
- * outlives the vCPU; NULL: a vCPU that is not KVM's.
+ * outlives the vCPU; NULL: a vCPU that is not KVM's, whose accesses come by mediant_vcpu_access().
+ * -ENOMEM.
  */
 MEDIANT_API int mediant_vcpu_create(struct mediant_vm *vm, void *kvm_run,
 				    struct mediant_vcpu **vcpu);
@@ -275,8 +293,8 @@ MEDIANT_API void mediant_vcpu_destroy(struct mediant_vcpu *vcpu);
 
 /*
  * After each return of KVM_RUN, on the vCPU's thread.  1: the exit was an access to the vGPU and
- * has been served, enter the guest again; 0: it is the VMM's, untouched.  Allocates nothing, and
- * takes for a load no lock that vCPUs share.
+ * has been served, enter the guest again; 0: it is the VMM's, untouched; -EINVAL: the vCPU has no
+ * kvm_run.  Allocates nothing, and takes for a load no lock that vCPUs share.
  */
 MEDIANT_API int mediant_vcpu_exit(struct mediant_vcpu *vcpu);
 /* The same for an access the VMM has taken apart itself: @len bytes at @gpa.  1 or 0. */

@@ -45,6 +45,8 @@ void kvm_door_stats(struct kvm_door *door, struct kvm_door_stats *stats);
 int kvm_vcpu_create(struct kvm_door *door, struct kvm_run *run, struct kvm_vcpu **vcpu);
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 
+/* False: the vCPU is not KVM's, and has no exits that kvm_vcpu_exit() could serve. */
+bool kvm_vcpu_has_run(const struct kvm_vcpu *vcpu);
 /*
  * After each return of KVM_RUN.  True: the exit was ours and is served, run again.  False: the
  * VMM's business; stores that came before it have been done.

@@ -33,6 +33,11 @@ bool kvm_vcpu_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, size_t len, bo
 	return served;
 }
 
+bool kvm_vcpu_has_run(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->run;
+}
+
 bool kvm_vcpu_exit(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;

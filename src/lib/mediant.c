@@ -213,7 +213,7 @@ void mediant_vcpu_destroy(struct mediant_vcpu *vcpu)
 
 int mediant_vcpu_exit(struct mediant_vcpu *vcpu)
 {
-	return kvm_vcpu_exit(vcpu_of(vcpu));
+	return kvm_vcpu_has_run(vcpu_of(vcpu)) ? kvm_vcpu_exit(vcpu_of(vcpu)) : -EINVAL;
 }
 
 int mediant_vcpu_access(struct mediant_vcpu *vcpu, uint64_t at, void *buf, size_t len, bool write)

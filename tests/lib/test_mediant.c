@@ -350,6 +350,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	struct mediant_device *device;
 	struct mediant_vm *other;
 	struct mediant_type type;
+	static uint8_t more[(1 << 20) + 1];
 	uint32_t value;
 
 	assert_int_equal(mediant_vm_create(&vm, &other), -EINVAL);
@@ -376,6 +377,10 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(mediant_device_config_read(f->device, 0, &value, 3), -EINVAL);
 	assert_int_equal(mediant_device_bar_read(f->device, 7, 0, &value, 4), -EINVAL);
 	assert_int_equal(mediant_device_bar_read(f->device, 0, 16 << 20, &value, 4), -EINVAL);
+	assert_int_equal(mediant_device_bar_read(f->device, 0, 0, more, sizeof(more)), -EINVAL);
+	assert_int_equal(mediant_device_bar_read(f->device, 0, 0, more, sizeof(more) - 1), 0);
+	/* Not KVM's: it has no exit to look at. */
+	assert_int_equal(mediant_vcpu_exit(f->vcpu), -EINVAL);
 	assert_int_equal(mediant_type_get(0, &type), 0);
 	assert_int_equal(mediant_type_get(1000, &type), -ENOENT);
 	mediant_device_destroy(NULL);
