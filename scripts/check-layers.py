@@ -28,7 +28,7 @@ MAY_USE = {
     "vgpu": ["guest", "gpu", "scan", "shadow", "sched", "display"],
     "vfio": ["guest"],
     "vfio_user": ["guest", "vfio"],
-    "kvm": ["guest", "vfio"],
+    "kvm": ["guest"],
     "lib": ["guest", "gpu", "scan", "shadow", "sched", "display", "vgpu", "vfio", "vfio_user",
             "kvm"],
     "cmd": ["guest", "gpu", "scan", "shadow", "sched", "display", "vgpu", "vfio", "vfio_user",

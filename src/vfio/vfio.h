@@ -2,8 +2,9 @@
 /*
  * A VFIO PCI device: regions, PCI config space and capabilities, interrupts, DMA map, reset.
  * The one public header of the layer.  It knows no socket, no hypervisor and no GPU: a transport
- * (vfio_user/, later kvm/) calls the vfio_device_*() functions below, the device behind it is
- * reached by vfio_device_ops.  Structures and flags are those of <linux/vfio.h>.
+ * (vfio_user/, and lib/ for a VMM in this process) calls the vfio_device_*() functions below, the
+ * device behind it is reached by vfio_device_ops.  Structures and flags are those of
+ * <linux/vfio.h>.
  *
  * Owner: the thread that serves the device's messages.  vfio_irq_trigger() may be called from
  * any thread.
