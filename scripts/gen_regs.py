@@ -13,8 +13,8 @@ import sys
 
 ENGINES = (('RCS', 0x2000), ('BCS', 0x22000), ('VCS0', 0x12000), ('VECS', 0x1a000))
 MMIO_BYTES = 2 << 20
-FLAGS = ('ro', 'wo', 'w1c', 'masked', 'unlocked', 'lockfree', 'qword', 'cs', 'gpu', 'ctx')
-VALUES = ('const', 'reset', 'wmask', 'read', 'write')
+FLAGS = ('ro', 'wo', 'masked', 'unlocked', 'lockfree', 'qword', 'cs', 'gpu', 'ctx')
+VALUES = ('const', 'reset', 'wmask', 'w1c', 'read', 'write')
 
 
 class RowError(Exception):
@@ -79,6 +79,8 @@ class Row:
             raise RowError(f"attribute '{key}' twice")
         if key in FLAGS and not equals:
             self.attributes[key] = True
+        elif word == 'w1c':
+            self.attributes[key] = 0xffffffff
         elif key in ('read', 'write') and re.fullmatch(r'[a-z][a-z0-9_]*', value):
             self.attributes[key] = value
         elif key in VALUES and equals and key not in ('read', 'write'):
@@ -200,7 +202,8 @@ def write_table(out, blocks):
     for offset, end, suffix, row in blocks:
         a = row.attributes
         fields = [f'{offset:#x}', f'{end:#x}', row.flags(),
-                  f"{a.get('const', a.get('reset', 0)):#x}", f"{a.get('wmask', 0xffffffff):#x}"]
+                  f"{a.get('const', a.get('reset', 0)):#x}", f"{a.get('wmask', 0xffffffff):#x}",
+                  f"{a.get('w1c', 0):#x}"]
         fields += [f'vgpu_{kind}_{a[kind]}' if kind in a else '0' for kind in ('read', 'write')]
         out.write('\t{ ' + ', '.join(fields) + f', "{row.name}{suffix}" }},\n')
     out.write('};\n')

@@ -194,7 +194,7 @@ void vgpu_write_irq_ier(struct vgpu *v, uint32_t offset, uint32_t value)
 
 void vgpu_write_irq_iir(struct vgpu *v, uint32_t offset, uint32_t value)
 {
-	vgpu_vreg_set(v, offset, vgpu_vreg(v, offset) & ~value);
+	vgpu_reg_store(v, offset, value);
 	evaluate(v);
 }
 
@@ -233,7 +233,7 @@ void vgpu_irq_engine_error(struct vgpu *v, enum gpu_engine engine, uint32_t erro
 
 void vgpu_write_ring_eir(struct vgpu *v, uint32_t offset, uint32_t value)
 {
-	vgpu_vreg_set(v, offset, vgpu_vreg(v, offset) & ~value);
+	vgpu_reg_store(v, offset, value);
 	latch_error(v, offset - REG_RING_EIR(0));
 }
 

@@ -57,19 +57,16 @@ static void store_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_t o
 
 	if (row->flags & VGPU_REG_RO)
 		return;
-	if (row->flags & VGPU_REG_W1C) {
-		atomic_fetch_and_explicit(reg, ~value, memory_order_relaxed);
-		return;
-	}
 	if (row->flags & VGPU_REG_MASKED)
 		mask = value >> 16;
-	if (mask != UINT32_MAX) {
-		uint32_t old = atomic_load_explicit(reg, memory_order_relaxed);
+	if (mask != UINT32_MAX || row->w1c) {
+		uint32_t old = atomic_load_explicit(reg, memory_order_relaxed), new;
 
-		while (!atomic_compare_exchange_weak_explicit(
-			reg, &old, (old & ~mask) | (value & mask), memory_order_relaxed,
-			memory_order_relaxed))
-			;
+		do {
+			new = (old & ~mask) | (value & mask & ~row->w1c) |
+			      (old & row->w1c & ~value);
+		} while (!atomic_compare_exchange_weak_explicit(
+			reg, &old, new, memory_order_relaxed, memory_order_relaxed));
 		return;
 	}
 	atomic_store_explicit(reg, value, memory_order_relaxed);
@@ -234,11 +231,20 @@ void vgpu_mmio_read(struct vgpu *v, uint32_t offset, void *buf, size_t len)
 	}
 }
 
-/* Less than a dword: the register's stored value supplies the rest. */
+/*
+ * Less than a dword: what the register holds supplies the rest, but for bits that a written 1
+ * clears, where that is 0.
+ */
 static uint32_t merge(struct vgpu *v, uint32_t offset, const uint8_t *bytes, size_t n)
 {
+	const struct vgpu_reg_row *row = vgpu_reg_find(offset);
 	uint32_t value = vgpu_vreg(v, offset & ~3u);
 
+	if (row && n < 4) {
+		if (row->flags & VGPU_REG_GPU)
+			value = read_row(v, row, offset & ~3u);
+		value &= ~row->w1c;
+	}
 	memcpy((uint8_t *)&value + (offset & 3), bytes, n);
 	return value;
 }

@@ -14,14 +14,13 @@
 enum vgpu_reg_flags {
 	VGPU_REG_RO = BIT(0),
 	VGPU_REG_WO = BIT(1),
-	VGPU_REG_W1C = BIT(2),
-	VGPU_REG_MASKED = BIT(3),
-	VGPU_REG_UNLOCKED = BIT(4),
-	VGPU_REG_QWORD = BIT(5),
-	VGPU_REG_CS = BIT(6),
-	VGPU_REG_GPU = BIT(7),
-	VGPU_REG_CTX = BIT(8),
-	VGPU_REG_LOCKFREE = BIT(9),
+	VGPU_REG_MASKED = BIT(2),
+	VGPU_REG_UNLOCKED = BIT(3),
+	VGPU_REG_QWORD = BIT(4),
+	VGPU_REG_CS = BIT(5),
+	VGPU_REG_GPU = BIT(6),
+	VGPU_REG_CTX = BIT(7),
+	VGPU_REG_LOCKFREE = BIT(8),
 };
 
 /* A run of dwords [offset, end) with the same behaviour. */
@@ -30,6 +29,7 @@ struct vgpu_reg_row {
 	uint32_t flags;
 	uint32_t reset;
 	uint32_t wmask;
+	uint32_t w1c; /* bits that a written 1 clears */
 	uint32_t (*read)(struct vgpu *v, uint32_t offset);
 	void (*write)(struct vgpu *v, uint32_t offset, uint32_t value);
 	const char *name;

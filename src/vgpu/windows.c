@@ -19,8 +19,8 @@ static bool row_readable(const struct vgpu_reg_row *row)
 
 static bool row_writable(const struct vgpu_reg_row *row)
 {
-	return !row->write && row->wmask == UINT32_MAX &&
-	       !(row->flags & (VGPU_REG_RO | VGPU_REG_W1C | VGPU_REG_MASKED | VGPU_REG_GPU));
+	return !row->write && row->wmask == UINT32_MAX && !row->w1c &&
+	       !(row->flags & (VGPU_REG_RO | VGPU_REG_MASKED | VGPU_REG_GPU));
 }
 
 /*

@@ -38,7 +38,7 @@ class GenRegs(unittest.TestCase):
     def test_single(self):
         header, code = self.run_tables('0x9120 FUSE const=0x28\n')
         self.assertIn('#define REG_FUSE (0x9120u)', header)
-        self.assertIn('{ 0x9120, 0x9124, VGPU_REG_RO, 0x28, 0xffffffff, 0, 0, "FUSE" }', code)
+        self.assertIn('{ 0x9120, 0x9124, VGPU_REG_RO, 0x28, 0xffffffff, 0x0, 0, 0, "FUSE" }', code)
 
     def test_block(self):
         header, code = self.run_tables('0x100..0x10f B masked\n')
@@ -48,7 +48,7 @@ class GenRegs(unittest.TestCase):
     def test_array_of_arrays(self):
         header, code = self.run_tables('0x70180 step 0x1000 count 3 step 0x100 count 2 PLANE\n')
         self.assertIn('#define REG_PLANE(i, j) (0x70180u + (i) * 0x1000u + (j) * 0x100u)', header)
-        self.assertIn('{ 0x72280, 0x72284, 0, 0x0, 0xffffffff, 0, 0, "PLANE_2_1" }', code)
+        self.assertIn('{ 0x72280, 0x72284, 0, 0x0, 0xffffffff, 0x0, 0, 0, "PLANE_2_1" }', code)
 
     def test_engines_and_handlers(self):
         header, code = self.run_tables('engine+0x30 TAIL read=tail write=tail cs\n')
@@ -56,6 +56,11 @@ class GenRegs(unittest.TestCase):
         self.assertIn('uint32_t vgpu_read_tail(struct vgpu *v, uint32_t offset);', header)
         for base in ('0x2030', '0x12030', '0x1a030', '0x22030'):
             self.assertIn(f'{{ {base}, ', code)
+
+    def test_w1c_takes_some_bits_or_all(self):
+        _, code = self.run_tables('0x100 A w1c\n0x104 B w1c=0x30 write=b\n')
+        self.assertIn('{ 0x100, 0x104, 0, 0x0, 0xffffffff, 0xffffffff, 0, 0, "A" }', code)
+        self.assertIn('{ 0x104, 0x108, 0, 0x0, 0xffffffff, 0x30, 0, vgpu_write_b, "B" }', code)
 
     def test_rows_come_sorted(self):
         _, code = self.run_tables('0x200 B\n', '0x100 A\n')

@@ -105,6 +105,46 @@ static void every_width_reads(void **state)
 	assert_int_equal(driver_read(d, REG_GEN8_PRIVATE_PAT_HI), 0x68676665);
 }
 
+/* These keep one bit of all that is written. */
+static bool keeps_one_bit(const struct vgpu_reg_row *row)
+{
+	return row->write == vgpu_write_master_irq || row->write == vgpu_write_ring_reset_ctl;
+}
+
+static void write_zero_to_byte(struct driver *d, const struct vgpu_reg_row *row, unsigned int byte)
+{
+	/* Bits 0 and 31 start something in some registers. */
+	const uint32_t before = row->flags & VGPU_REG_MASKED ? 0x7e7e : 0x7e7e7e7e;
+	const uint32_t others = ~(0xffu << 8 * byte);
+	uint32_t after;
+
+	vgpu_vreg_set(d->v, row->offset, before);
+	driver_bar_write(d, 0, row->offset + byte, "", 1);
+	after = vgpu_vreg(d->v, row->offset);
+	if ((after & others) != (before & others))
+		fail_msg("%s: 0 in byte %u: 0x%08x became 0x%08x", row->name, byte, before, after);
+}
+
+/*
+ * A byte of zeros changes nothing in the other three, in registers that keep what is written and in
+ * those where a written 1 clears a bit.
+ */
+static void a_small_write_leaves_the_other_bytes(void **state)
+{
+	struct driver *d = *state;
+
+	for (unsigned int i = 0; i < VGPU_REG_ROWS; i++)
+		for (unsigned int byte = 0; byte < 4 && !keeps_one_bit(&vgpu_reg_rows[i]); byte++)
+			write_zero_to_byte(d, &vgpu_reg_rows[i], byte);
+	/* What the GPU and GMBUS keep themselves. */
+	driver_write(d, REG_RING_GPR(0x2000), 0x11223344);
+	driver_bar_write(d, 0, REG_RING_GPR(0x2000) + 1, "\xaa", 1);
+	assert_int_equal(driver_read(d, REG_RING_GPR(0x2000)), 0x1122aa44);
+	driver_write(d, REG_GMBUS, 0x11223344);
+	driver_bar_write(d, 0, REG_GMBUS + 1, "\xaa", 1);
+	assert_int_equal(driver_read(d, REG_GMBUS), 0x1122aa44);
+}
+
 static void holes_of_the_bar_read_zero(void **state)
 {
 	struct driver *d = *state;
@@ -476,6 +516,7 @@ int main(void)
 		with_vgpu(attributes_do_what_they_say),
 		with_vgpu(unknown_registers_store_and_are_counted),
 		with_vgpu(every_width_reads),
+		with_vgpu(a_small_write_leaves_the_other_bytes),
 		with_vgpu(holes_of_the_bar_read_zero),
 		with_vgpu(pvinfo_passes_the_balloon_checks),
 		with_vgpu(a_guest_cannot_fill_the_log),

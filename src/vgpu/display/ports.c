@@ -84,6 +84,7 @@ uint32_t vgpu_read_gmbus(struct vgpu *v, uint32_t offset)
 
 void vgpu_write_gmbus(struct vgpu *v, uint32_t offset, uint32_t value)
 {
+	vgpu_vreg_set(v, offset, value); /* for a smaller write to keep */
 	vgpu_gmbus_write(&v->display->gmbus, offset - REG_GMBUS, value);
 }
 
@@ -115,10 +116,7 @@ static uint32_t status_waiting(struct vgpu *v)
  */
 void vgpu_write_pch_port_hotplug(struct vgpu *v, uint32_t offset, uint32_t value)
 {
-	uint32_t cleared = value & ~status_waiting(v);
-	uint32_t status = vgpu_vreg(v, offset) & HOTPLUG_STATUS_MASK & ~cleared;
-
-	vgpu_vreg_set(v, offset, (value & ~HOTPLUG_STATUS_MASK) | status);
+	vgpu_reg_store(v, offset, value & ~status_waiting(v));
 }
 
 /* The level and, where the driver asked for it, a long pulse. */
