@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/thread.h"
+
 #define RING_RECORDS 65536u
 
 _Atomic uint64_t trace_enabled;
@@ -114,10 +116,9 @@ int trace_print(const char *patterns)
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
-/* Where the library is loaded late, another model of thread storage would allocate here. */
 static uint32_t thread_id(void)
 {
-	static _Thread_local __attribute__((tls_model("initial-exec"))) uint32_t id;
+	static THREAD_STATIC uint32_t id;
 
 	if (!id)
 		id = (uint32_t)syscall(SYS_gettid);

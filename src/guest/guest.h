@@ -147,17 +147,30 @@ struct guest_ops {
 	void (*cancel)(struct guest *guest);
 };
 
+#define GUEST_READERS 16u
+
+struct guest_readers {
+	_Atomic uint32_t inside;
+	uint8_t apart[124]; /* never in one cache line with the next, wherever the guest lies */
+};
+
 struct guest {
 	const struct guest_ops *ops;
-	pthread_rwlock_t readers;
 	_Atomic uint32_t wanted;     /* writers waiting: readers leave soon */
+	_Atomic bool closed;	     /* a writer is inside, or waits for the readers to leave */
 	_Atomic uint64_t generation; /* changes of the memory map so far */
+	pthread_mutex_t lock;	     /* for whoever has to wait */
+	pthread_cond_t moved;
+	struct guest_readers readers[GUEST_READERS]; /* a place for (nearly) each thread */
 };
 
 void guest_init(struct guest *guest, const struct guest_ops *ops);
 void guest_fini(struct guest *guest);
 
-/* Reader section; does not nest.  Any thread. */
+/*
+ * Reader section; does not nest, and is left by the thread that entered it.  Any thread; waits for
+ * a writer, never for another reader.
+ */
 void guest_enter(struct guest *guest);
 void guest_leave(struct guest *guest);
 
@@ -344,7 +357,8 @@ void guest_kvm_vcpu_add(struct guest *guest, struct guest_vcpu *vcpu);
 void guest_kvm_vcpu_remove(struct guest *guest, struct guest_vcpu *vcpu);
 /*
  * Serves a load or store of a vCPU on its thread: by the trap that holds it, or, for a store to a
- * tracked page, by doing it.  False: not ours.  Takes no lock and allocates nothing.
+ * tracked page, by doing it: in a reader section, and only once pages have been tracked.  False:
+ * not ours.  Takes no lock and allocates nothing.
  */
 bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, void *buf,
 		      size_t len, bool write);

@@ -29,6 +29,7 @@ struct vgpu_access_counters {
 	_Atomic uint64_t opregion_reads;
 	_Atomic uint64_t ggtt_reads, ggtt_writes;
 	_Atomic uint64_t aperture_reads, aperture_writes;
+	_Atomic uint64_t unknown_registers;
 };
 
 /* What else vgpu_stats() reports; relaxed, any thread. */
@@ -38,7 +39,6 @@ struct vgpu_counters {
 	_Atomic uint64_t engine_resets[GPU_ENGINES], full_resets;
 	_Atomic uint64_t interrupts;
 	_Atomic uint64_t faults[GPU_FAULT_KINDS];
-	_Atomic uint64_t unknown_registers;
 	_Atomic uint64_t frames[VGPU_PIPES], flips[VGPU_PIPES], vblanks[VGPU_PIPES];
 };
 

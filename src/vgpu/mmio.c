@@ -45,7 +45,7 @@ const char *vgpu_register_name(uint32_t offset)
 
 static void note_unknown(struct vgpu *v, uint32_t offset, const char *what)
 {
-	vgpu_count(&v->counters.unknown_registers);
+	vgpu_count(&vgpu_accesses(v)->unknown_registers);
 	log_limited(LOG_DEBUG, "%s of unknown register 0x%06x", what, offset);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "base/trace.h"
 #include "vgpu/display/vgpu_display.h"
 #include "vgpu/ggtt.h"
@@ -219,12 +220,7 @@ bool vgpu_pci_config_read(struct vgpu *v, uint16_t offset, uint64_t bar0, uint8_
 
 struct vgpu_access_counters *vgpu_accesses(struct vgpu *v)
 {
-	static _Atomic uint32_t threads;
-	static _Thread_local uint32_t number; /* from 1 */
-
-	if (unlikely(!number))
-		number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
-	return &v->accesses[number % VGPU_ACCESS_SHARDS];
+	return &v->accesses[thread_number() % VGPU_ACCESS_SHARDS];
 }
 
 static uint64_t counted(const _Atomic uint64_t *counter)
@@ -244,6 +240,7 @@ static void access_stats(struct vgpu *v, struct vgpu_stats *stats)
 		stats->ggtt_writes += counted(&shard->ggtt_writes);
 		stats->aperture_reads += counted(&shard->aperture_reads);
 		stats->aperture_writes += counted(&shard->aperture_writes);
+		stats->unknown_registers += counted(&shard->unknown_registers);
 	}
 }
 
@@ -270,7 +267,6 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	access_stats(v, stats);
 	stats->full_resets = counted(&c->full_resets);
 	stats->interrupts = counted(&c->interrupts);
-	stats->unknown_registers = counted(&c->unknown_registers);
 	for_each_engine(id)
 		engine_stats(v, id, stats);
 	for (unsigned int i = 0; i < GPU_FAULT_KINDS; i++)

@@ -336,6 +336,51 @@ static void wait_looks(unsigned int more)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
 }
 
+static unsigned int places_taken(struct guest *guest)
+{
+	unsigned int taken = 0;
+
+	for (unsigned int i = 0; i < GUEST_READERS; i++)
+		taken += atomic_load(&guest->readers[i].inside) != 0;
+	return taken;
+}
+
+static void *enter_last(void *opaque)
+{
+	struct machine *m = opaque;
+
+	guest_enter(m->guest);
+	uintptr_t taken = places_taken(m->guest);
+	guest_leave(m->guest);
+	return (void *)taken;
+}
+
+static void *enter_first(void *opaque)
+{
+	struct machine *m = opaque;
+	pthread_t last;
+	void *taken;
+
+	guest_enter(m->guest);
+	pthread_create(&last, NULL, enter_last, m);
+	pthread_join(last, &taken);
+	guest_leave(m->guest);
+	return taken;
+}
+
+/* Two vCPUs that look at guest memory share not even a word. */
+static void readers_meet_nowhere(void **state)
+{
+	struct machine *m = machine_of(state);
+	pthread_t first;
+	void *taken;
+
+	pthread_create(&first, NULL, enter_first, m);
+	pthread_join(first, &taken);
+	assert_int_equal((uintptr_t)taken, 2);
+	assert_int_equal(places_taken(m->guest), 0);
+}
+
 static void a_writer_is_alone(void **state)
 {
 	struct machine *m = machine_of(state);
@@ -405,6 +450,7 @@ static const struct {
 	{ "pieces that cannot be", pieces_that_cannot_be, true, false },
 	{ "pieces go and others come", pieces_go_and_others_come, true, false },
 	{ "lost pages harm no others", lost_pages_harm_no_others, true, true },
+	{ "readers meet nowhere", readers_meet_nowhere, false, false },
 	{ "a writer is alone", a_writer_is_alone, false, false },
 	{ "the map changes under readers", the_map_changes_under_readers, true, false },
 };
