@@ -70,7 +70,8 @@ bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, v
 	struct guest_kvm *kvm = guest_kvm_of(guest);
 
 	return guest_traps_access(&kvm->traps, vcpu, gpa, buf, len, write) ||
-	       (write && guest_kvm_track_store(kvm, gpa, buf, len));
+	       (write && unlikely(atomic_load(&kvm->was_split)) &&
+		guest_kvm_track_store(kvm, gpa, buf, len));
 }
 
 /* ---- Changing the map ------------------------------------------------------------------------ */

@@ -45,6 +45,8 @@ struct guest_kvm {
 	struct guest_kvm_config config;
 	struct guest_slots slots;   /* changes in writer sections */
 	struct kvm_tracker tracker; /* changes in writer sections */
+	/* Memory has been split: stores to it may exit.  For good, one may be on its way here. */
+	_Atomic bool was_split;
 	struct guest_traps traps;
 	struct lock lock; /* LOCK_LEAF: the two below */
 	struct kvm_slot kvm_slots[KVM_GUEST_MAX_SLOTS];

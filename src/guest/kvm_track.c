@@ -288,6 +288,7 @@ int guest_kvm_track(struct guest *guest, const gpa_t *pages, size_t count,
 	if (on)
 		err = remove_aliases(kvm);
 	if (!err && any_needs_split(kvm)) {
+		atomic_store(&kvm->was_split, true);
 		kvm->config.pause(kvm->config.opaque);
 		err = split_all(kvm);
 		kvm->config.resume(kvm->config.opaque);

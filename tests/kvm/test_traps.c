@@ -191,6 +191,32 @@ static void memory_moves_only_where_there_is_room(void **state)
 	free(ram);
 }
 
+/* A vCPU's store to another device of the VMM's. */
+static void *store_elsewhere(void *opaque)
+{
+	struct guest *guest = opaque;
+	struct guest_vcpu vcpu;
+	uint32_t value = 0;
+
+	guest_kvm_vcpu_add(guest, &vcpu);
+	assert_false(guest_kvm_access(guest, &vcpu, gpa(BASE), &value, 4, true));
+	guest_kvm_vcpu_remove(guest, &vcpu);
+	return NULL;
+}
+
+/* Nothing has been tracked: the memory map may be changing for as long as it likes. */
+static void a_store_that_is_not_ours_waits_for_nobody(void **state)
+{
+	struct guest *guest = open_guest();
+	pthread_t vcpu;
+
+	guest_quiesce(guest);
+	pthread_create(&vcpu, NULL, store_elsewhere, guest);
+	pthread_join(vcpu, NULL);
+	guest_resume(guest);
+	guest_kvm_destroy(guest);
+}
+
 /* ---- Hammering ---------------------------------------------------------------------------------
  */
 
@@ -280,6 +306,7 @@ int main(void)
 		cmocka_unit_test(bad_ranges_are_refused),
 		cmocka_unit_test(memory_is_read_and_written_in_place),
 		cmocka_unit_test(memory_moves_only_where_there_is_room),
+		cmocka_unit_test(a_store_that_is_not_ours_waits_for_nobody),
 		cmocka_unit_test(ranges_change_under_vcpus),
 	};
 
