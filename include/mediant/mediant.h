@@ -294,7 +294,8 @@ MEDIANT_API void mediant_vcpu_destroy(struct mediant_vcpu *vcpu);
 /*
  * After each return of KVM_RUN, on the vCPU's thread.  1: the exit was an access to the vGPU and
  * has been served, enter the guest again; 0: it is the VMM's, untouched; -EINVAL: the vCPU has no
- * kvm_run.  Allocates nothing, and takes for a load no lock that vCPUs share.
+ * kvm_run.  Allocates nothing.  A load takes no lock that vCPUs share, but that of the ring while
+ * stores wait in it, and for the data register of GMBUS the device's.
  */
 MEDIANT_API int mediant_vcpu_exit(struct mediant_vcpu *vcpu);
 /* The same for an access the VMM has taken apart itself: @len bytes at @gpa.  1 or 0. */

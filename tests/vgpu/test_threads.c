@@ -285,45 +285,6 @@ static void what_goes_on_is_what_runs(void **state)
 	driver_close(&d);
 }
 
-static void *look_around(void *opaque)
-{
-	static const uint32_t registers[] = {
-		REG_GEN8_MASTER_IRQ,
-		REG_GEN8_GT_IIR(0),
-		REG_RING_HEAD(0x2000),
-		REG_RING_ACTHD(0x2000),
-		REG_RING_EXECLIST_STATUS_LO(0x2000),
-		REG_RING_MI_MODE(0x2000),
-		REG_RING_TIMESTAMP(0x2000),
-		REG_PIPECONF(0),
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(registers); i++)
-		driver_read(opaque, registers[i]);
-	return NULL;
-}
-
-/* What the interrupt handler and the watchdog of a driver read waits for no other vCPU. */
-static void looking_takes_no_lock(void **state)
-{
-	static struct driver d;
-	struct timespec end;
-	pthread_t thread;
-
-	driver_open(&d, true);
-	driver_start(&d);
-	lock_acquire(&d.v->lock);
-	pthread_create(&thread, NULL, look_around, &d);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += 10;
-	int err = pthread_timedjoin_np(thread, NULL, &end);
-	lock_release(&d.v->lock);
-	if (err)
-		pthread_join(thread, NULL);
-	assert_int_equal(err, 0);
-	driver_close(&d);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,7 +292,6 @@ int main(void)
 		cmocka_unit_test(destroyed_while_busy),
 		cmocka_unit_test(what_goes_on_is_what_runs),
 		cmocka_unit_test(no_interrupt_is_lost_to_a_mask),
-		cmocka_unit_test(looking_takes_no_lock),
 	};
 
 	return driver_run("threads", tests);

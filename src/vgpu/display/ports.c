@@ -77,15 +77,29 @@ static struct vgpu_ddc *gmbus_monitor(void *opaque, uint32_t pin)
 	return NULL;
 }
 
-uint32_t vgpu_read_gmbus(struct vgpu *v, uint32_t offset)
+/* All but the data are read where other registers are, without the lock. */
+static void show_gmbus(struct vgpu *v)
 {
-	return vgpu_gmbus_read(&v->display->gmbus, offset - REG_GMBUS);
+	static const uint32_t registers[] = { GMBUS0, GMBUS1, GMBUS2, GMBUS4, GMBUS5 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(registers); i++)
+		vgpu_vreg_set(v, REG_GMBUS + registers[i],
+			      vgpu_gmbus_read(&v->display->gmbus, registers[i]));
+}
+
+uint32_t vgpu_read_gmbus3(struct vgpu *v, uint32_t offset)
+{
+	uint32_t value = vgpu_gmbus_read(&v->display->gmbus, GMBUS3);
+
+	show_gmbus(v);
+	return value;
 }
 
 void vgpu_write_gmbus(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	vgpu_vreg_set(v, offset, value); /* for a smaller write to keep */
 	vgpu_gmbus_write(&v->display->gmbus, offset - REG_GMBUS, value);
+	show_gmbus(v);
 }
 
 uint32_t vgpu_read_gpio_ctl(struct vgpu *v, uint32_t offset)
@@ -256,6 +270,7 @@ void vgpu_ports_reset(struct vgpu *v)
 	uint32_t straps = 0, level = 0;
 
 	vgpu_gmbus_reset(&display->gmbus);
+	show_gmbus(v);
 	for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++) {
 		struct vgpu_port *port = &display->ports[i];
 

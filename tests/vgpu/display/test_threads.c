@@ -105,47 +105,10 @@ static void all_at_once(void **state)
 	fixture_close(&scene.f);
 }
 
-/* A vCPU: reads every register whose value is computed, where that wants no lock. */
-static void *read_all(void *arg)
-{
-	struct fixture *f = arg;
-	uintptr_t count = 0;
-
-	for (unsigned int n = 0; n < VGPU_REG_ROWS; n++) {
-		const struct vgpu_reg_row *row = &vgpu_reg_rows[n];
-
-		/* GMBUS is a machine that each read moves on. */
-		if (!row->read || row->flags & VGPU_REG_UNLOCKED || row->offset == REG_GMBUS)
-			continue;
-		rd(f, row->offset);
-		count++;
-	}
-	return (void *)count;
-}
-
-/* Another vCPU has the vGPU's lock and does not let go: reads do not wait for it. */
-static void reads_wait_for_nobody(void **state)
-{
-	struct fixture f;
-	pthread_t vcpu;
-	void *count;
-
-	fixture_open(&f, ports, false);
-	f.v->display->now = clock_now_ns;
-	fixture_modeset(&f, 0, 1);
-	vgpu_lock(f.v);
-	pthread_create(&vcpu, NULL, read_all, &f);
-	pthread_join(vcpu, &count);
-	vgpu_unlock(f.v);
-	assert_true((uintptr_t)count > 30);
-	fixture_close(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_checked(all_at_once),
-		leak_checked(reads_wait_for_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
