@@ -123,8 +123,9 @@ struct guest_ops {
 	int (*run)(struct guest *guest, const struct guest_run *run, bool on);
 	/*
 	 * On: -ENOSPC, -EEXIST, -errno: then accesses trap as before; -EFAULT: @of is not all one
-	 * piece of memory, or is tracked.  Aliases on any thread outside a reader section, a trap
-	 * as well.
+	 * piece of memory, or is tracked.  Off: exactly one that was opened; -ENOENT: it has gone
+	 * with its memory; -errno: it is there until the hypervisor gives it up.  Aliases on any
+	 * thread outside a reader section, a trap as well.
 	 */
 	int (*window)(struct guest *guest, const struct guest_window *window, bool on);
 	/*

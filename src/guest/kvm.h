@@ -15,15 +15,22 @@
 #define KVM_GUEST_MAX_GSIS  64u
 #define KVM_GUEST_MAX_RUNS  32u
 
+/* What a slot is for.  Each kind is taken away only by those who made it. */
+enum kvm_slot_kind {
+	KVM_SLOT_MEMORY, /* guest memory, or a piece of it */
+	KVM_SLOT_WINDOW, /* a device's memory */
+	KVM_SLOT_ALIAS,	 /* guest memory that is also elsewhere */
+};
+
 /* A KVM memory slot that we made. */
 struct kvm_slot {
+	enum kvm_slot_kind kind;
 	uint64_t gpa, bytes; /* bytes 0: the number is free */
 	void *host;
 	bool read_only;
-	bool alias;    /* of guest memory at @of */
 	bool unwanted; /* KVM would not take it away: asked again */
 	bool gone;     /* in the middle of a removal */
-	uint64_t of;
+	uint64_t of;   /* ALIAS: where else */
 };
 
 struct kvm_userspace_memory_region;
@@ -65,10 +72,14 @@ static inline struct guest_kvm *guest_kvm_of(struct guest *guest)
 	return container_of(guest, struct guest_kvm, guest);
 }
 
-/* kvm_slots.c: with the lock held. */
+/* kvm_slots.c: with the lock held.  Guest memory, or a piece of it. */
 int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
 		       bool read_only);
-/* Every slot inside [@gpa, @gpa + @bytes), or (-errno of KVM) none; -ENOENT: there is none. */
+bool guest_kvm_slot_is_memory(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes);
+/*
+ * All guest memory of ours in [@gpa, @gpa + @bytes), or (-errno of KVM) none of it; -ENOENT: there
+ * is none.
+ */
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* Those aliases that show any of the guest memory [@gpa, @gpa + @bytes); -errno of KVM: none. */
 int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);

@@ -71,20 +71,29 @@ static int add(struct guest_kvm *kvm, struct kvm_slot slot)
 int guest_kvm_slot_add(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes, void *host,
 		       bool read_only)
 {
-	return add(kvm, (struct kvm_slot){
-				.gpa = gpa, .bytes = bytes, .host = host, .read_only = read_only });
+	return add(kvm, (struct kvm_slot){ .kind = KVM_SLOT_MEMORY,
+					   .gpa = gpa,
+					   .bytes = bytes,
+					   .host = host,
+					   .read_only = read_only });
 }
 
 /* ---- Removing -------------------------------------------------------------------------------- */
 
-static bool lies_in(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
+bool guest_kvm_slot_is_memory(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
 {
-	return slot->gpa >= gpa && slot->gpa - gpa < bytes;
+	return slot->bytes && slot->kind == KVM_SLOT_MEMORY && slot->gpa >= gpa &&
+	       slot->gpa - gpa < bytes;
+}
+
+static bool is_window(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
+{
+	return slot->kind != KVM_SLOT_MEMORY && slot->gpa == gpa && slot->bytes == bytes;
 }
 
 static bool shows(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
 {
-	return slot->alias && ranges_overlap(slot->of, slot->bytes, gpa, bytes);
+	return slot->kind == KVM_SLOT_ALIAS && ranges_overlap(slot->of, slot->bytes, gpa, bytes);
 }
 
 static void put_back(struct guest_kvm *kvm, struct kvm_slot *slot)
@@ -131,7 +140,7 @@ static int remove_all(struct guest_kvm *kvm,
 
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
 {
-	return remove_all(kvm, lies_in, gpa, bytes);
+	return remove_all(kvm, guest_kvm_slot_is_memory, gpa, bytes);
 }
 
 int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
@@ -158,11 +167,11 @@ static int add_alias(struct guest_kvm *kvm, const struct guest_window *window)
 	if (PAGE_OFFSET((uintptr_t)host))
 		return -EINVAL;
 	return add(kvm, (struct kvm_slot){
+				.kind = KVM_SLOT_ALIAS,
 				.gpa = window->gpa.v,
 				.bytes = window->bytes,
 				.host = host,
 				.read_only = !window->writable || !writable,
-				.alias = true,
 				.of = window->of.v,
 			});
 }
@@ -180,13 +189,12 @@ static int alias(struct guest_kvm *kvm, const struct guest_window *window)
 /* With the lock held.  What KVM keeps is asked for again before the next slot is made. */
 static int close_window(struct guest_kvm *kvm, const struct guest_window *window)
 {
-	int err = guest_kvm_slot_remove(kvm, window->gpa.v, window->bytes);
+	int err = remove_all(kvm, is_window, window->gpa.v, window->bytes);
 
 	if (!err || err == -ENOENT)
 		return err;
 	for (uint32_t i = 0; i < kvm->config.slot_count; i++)
-		if (kvm->kvm_slots[i].bytes &&
-		    lies_in(&kvm->kvm_slots[i], window->gpa.v, window->bytes))
+		if (is_window(&kvm->kvm_slots[i], window->gpa.v, window->bytes))
 			kvm->kvm_slots[i].unwanted = true;
 	return err;
 }
@@ -202,8 +210,11 @@ int guest_kvm_window(struct guest *guest, const struct guest_window *window, boo
 		return alias(kvm, window);
 	lock_acquire(&kvm->lock);
 	if (on)
-		err = guest_kvm_slot_add(kvm, window->gpa.v, window->bytes, window->host,
-					 !window->writable);
+		err = add(kvm, (struct kvm_slot){ .kind = KVM_SLOT_WINDOW,
+						  .gpa = window->gpa.v,
+						  .bytes = window->bytes,
+						  .host = window->host,
+						  .read_only = !window->writable });
 	else
 		err = close_window(kvm, window);
 	lock_release(&kvm->lock);

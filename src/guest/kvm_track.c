@@ -135,8 +135,7 @@ static bool needs_split(struct guest_kvm *kvm, const struct guest_slot *slot)
 	for (uint32_t i = 0; i < kvm->config.slot_count; i++) {
 		const struct kvm_slot *piece = &kvm->kvm_slots[i];
 
-		if (!piece->bytes || piece->gpa < slot->gpa ||
-		    piece->gpa - slot->gpa >= slot->bytes)
+		if (!guest_kvm_slot_is_memory(piece, slot->gpa, slot->bytes))
 			continue;
 		size_t tracked = tracked_between(&kvm->tracker, piece->gpa, piece->bytes);
 		if (piece->read_only ? tracked * KEEP_RATIO < piece->bytes >> PAGE_SHIFT

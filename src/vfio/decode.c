@@ -117,8 +117,11 @@ static void set_runs(struct vfio_decode *decode, bool on)
 /* ---- Guest memory in a BAR ---------------------------------------------------------------------
  */
 
-/* With the lock held.  One that its memory has taken with it is gone already. */
-static void set_alias(struct vfio_decode *decode, const struct vfio_alias *alias, bool on)
+/*
+ * With the lock held.  One that was refused stays closed: what is in its place is somebody else's.
+ * One that its memory has taken with it is gone already.
+ */
+static void set_alias(struct vfio_decode *decode, struct vfio_alias *alias, bool on)
 {
 	struct guest *guest = decode->device->guest;
 	struct guest_window window = {
@@ -129,25 +132,28 @@ static void set_alias(struct vfio_decode *decode, const struct vfio_alias *alias
 		.writable = true,
 	};
 
+	if (!on && !alias->open)
+		return;
 	TRACE(vfio_alias, window.gpa.v, window.bytes, window.of.v, on);
-	guest->ops->window(guest, &window, on);
+	alias->open = !guest->ops->window(guest, &window, on) && on;
 }
 
-static bool listed(const struct vfio_alias *alias, const struct vfio_alias *list,
-		   unsigned int count)
+/* The one of @list that shows the same, or NULL. */
+static const struct vfio_alias *listed(const struct vfio_alias *alias,
+				       const struct vfio_alias *list, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (list[i].offset == alias->offset && list[i].size == alias->size &&
 		    list[i].of.v == alias->of.v)
-			return true;
-	return false;
+			return &list[i];
+	return NULL;
 }
 
 /*
  * With the lock held: away with what is not listed, then the new ones.  When the memory map has
  * changed, what was open may have gone and what was refused may be there: all of them anew.
  */
-static void show(struct vfio_decode *decode, const struct vfio_alias *list, unsigned int count)
+static void show(struct vfio_decode *decode, struct vfio_alias *list, unsigned int count)
 {
 	uint64_t generation = guest_generation(decode->device->guest);
 	bool anew = generation != decode->generation;
@@ -155,9 +161,15 @@ static void show(struct vfio_decode *decode, const struct vfio_alias *list, unsi
 	for (unsigned int i = 0; i < decode->alias_count; i++)
 		if (anew || !listed(&decode->aliases[i], list, count))
 			set_alias(decode, &decode->aliases[i], false);
-	for (unsigned int i = 0; i < count; i++)
-		if (anew || !listed(&list[i], decode->aliases, decode->alias_count))
+	for (unsigned int i = 0; i < count; i++) {
+		const struct vfio_alias *old =
+			listed(&list[i], decode->aliases, decode->alias_count);
+
+		if (anew || !old)
 			set_alias(decode, &list[i], true);
+		else
+			list[i].open = old->open;
+	}
 	memcpy(decode->aliases, list, count * sizeof(*list));
 	decode->alias_count = count;
 	decode->generation = generation;

@@ -80,6 +80,7 @@ struct vfio_window {
 struct vfio_alias {
 	uint64_t offset, size; /* in the BAR; whole pages */
 	gpa_t of;
+	bool open; /* kept by vfio/ */
 };
 
 #define VFIO_MAX_ALIASES 16u

@@ -208,6 +208,50 @@ static int remove_memory(void)
 	return guest_kvm_memory_remove(m.guest, gpa(0), RAM_BYTES);
 }
 
+/* ---- Where memory is --------------------------------------------------------------------------
+ */
+
+/* A guest puts a BAR there; what was refused and is closed all the same takes nothing with it. */
+static void a_window_does_not_close_memory(void **state)
+{
+	void *page = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	struct guest_window alias = { .bytes = PAGE_BYTES, .alias = true, .of = gpa(PAGE(9)) };
+
+	for (uint64_t at = 0; at < RAM_BYTES; at += RAM_BYTES / 4) {
+		assert_int_equal(open_window(at, page, true, true), -EEXIST);
+		assert_int_equal(open_window(at, page, true, false), -ENOENT);
+		alias.gpa = gpa(at);
+		assert_int_equal(m.guest->ops->window(m.guest, &alias, true), -EEXIST);
+		assert_int_equal(m.guest->ops->window(m.guest, &alias, false), -ENOENT);
+	}
+	assert_int_equal(in_use(), 1);
+	assert_int_equal(track(20, 60, 3, true), 0);
+	unsigned int pieces = in_use();
+	/* A piece of it that starts where the window was to be. */
+	assert_int_equal(open_window(PAGE(20), page, true, false), -ENOENT);
+	assert_int_equal(in_use(), pieces);
+	assert_int_equal(read_only_pages(), 3);
+	assert_int_equal(remove_memory(), 0);
+	assert_int_equal(in_use(), 0);
+	free(page);
+}
+
+/* Only what was opened, whole. */
+static void a_window_closes_itself_alone(void **state)
+{
+	void *page = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	struct guest_window both = { .gpa = gpa(WINDOW_AT), .bytes = PAGE(2), .host = page };
+
+	assert_int_equal(open_window(WINDOW_AT, page, true, true), 0);
+	assert_int_equal(open_window(WINDOW_AT + PAGE(1), page, true, true), 0);
+	assert_int_equal(m.guest->ops->window(m.guest, &both, true), -EEXIST);
+	assert_int_equal(m.guest->ops->window(m.guest, &both, false), -ENOENT);
+	assert_int_equal(in_use(), 3);
+	assert_int_equal(open_window(WINDOW_AT, page, true, false), 0);
+	assert_int_equal(in_use(), 2);
+	free(page);
+}
+
 /* ---- KVM refuses ----------------------------------------------------------------------------- */
 
 static void memory_that_kvm_keeps_stays_lent(void **state)
@@ -379,6 +423,8 @@ static void without_read_only_slots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		with_guest(a_window_does_not_close_memory),
+		with_guest(a_window_closes_itself_alone),
 		with_guest(memory_that_kvm_keeps_stays_lent),
 		with_guest(memory_in_pieces_goes_whole_or_not),
 		with_guest(memory_goes_after_its_aliases),

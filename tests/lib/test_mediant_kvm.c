@@ -405,6 +405,57 @@ static void two_vms_in_a_process(void **state)
 	machine_close(&a);
 }
 
+/* ---- BARs where memory is -------------------------------------------------------------------- */
+
+static void *make_spare(void)
+{
+	void *spare = mmap(NULL, SPARE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(spare, MAP_FAILED);
+	return spare;
+}
+
+static int add_spare(struct machine *m, uint64_t at, void *spare)
+{
+	return mediant_memory_add(m->vm, at, SPARE, spare,
+				  MEDIANT_MEMORY_WRITE | MEDIANT_MEMORY_INSTALL);
+}
+
+static void point_gtt(struct machine *m, uint32_t entry, uint32_t value)
+{
+	put(m, BAR0_AT + GTT(entry), value);
+	put(m, BAR0_AT + GTT(entry) + 4, 0);
+	put(m, BAR0_AT + FLUSH, 1);
+}
+
+/* The guest puts its aperture over memory, and has it show pages and show them no more. */
+static void a_bar_over_memory_takes_nothing_of_it(void **state)
+{
+	uint32_t *spare = make_spare();
+	struct machine m;
+
+	machine_open(&m, all_lent, false);
+	decode(m.device, false);
+	assert_int_equal(add_spare(&m, BAR2_AT, spare), 0);
+	place(m.device, BAR0_AT, BAR2_AT);
+	for (uint32_t page = 0; page < SPARE / 0x1000; page++) {
+		point_gtt(&m, page, 0x100000 | 1);
+		point_gtt(&m, page, 0);
+	}
+	put(&m, BAR2_AT + 0x8000, 0x222);
+	assert_int_equal(m.rig.cpu.exits, 0);
+	assert_int_equal(spare[0x8000 / 4], 0x222);
+	decode(m.device, false);
+	assert_int_equal(mediant_memory_remove(m.vm, BAR2_AT, SPARE), 0);
+	/* And the GPU's way there is gone. */
+	place(m.device, BAR0_AT, BAR2_AT + 0x10000000);
+	point_gtt(&m, 7, (BAR2_AT + 0x3000) | 1);
+	put(&m, BAR2_AT + 0x10000000 + 0x7000, 0x333);
+	assert_int_equal(spare[0x3000 / 4], 0);
+	machine_close(&m);
+	munmap(spare, SPARE);
+}
+
 /* ---- Under a vCPU that does not stop --------------------------------------------------------- */
 
 struct busy {
@@ -486,12 +537,9 @@ static void memory_goes_under_a_vcpu(void **state)
 
 	busy_start(&b);
 	for (unsigned int i = 0; i < 5; i++) {
-		void *spare = mmap(NULL, SPARE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-				   -1, 0);
+		void *spare = make_spare();
 
-		assert_int_equal(mediant_memory_add(b.m.vm, SPARE_AT, SPARE, spare,
-						    MEDIANT_MEMORY_WRITE | MEDIANT_MEMORY_INSTALL),
-				 0);
+		assert_int_equal(add_spare(&b.m, SPARE_AT, spare), 0);
 		let_it_run(&b);
 		assert_int_equal(mediant_memory_remove(b.m.vm, SPARE_AT, SPARE), 0);
 		munmap(spare, SPARE);
@@ -569,6 +617,7 @@ int main(void)
 		cmocka_unit_test(stores_of_the_vmms_zone_are_its_own),
 		cmocka_unit_test(two_vgpus_in_a_vm),
 		cmocka_unit_test(two_vms_in_a_process),
+		cmocka_unit_test(a_bar_over_memory_takes_nothing_of_it),
 		cmocka_unit_test(memory_goes_under_a_vcpu),
 		cmocka_unit_test(a_reset_under_a_vcpu),
 		cmocka_unit_test(a_device_goes_under_a_vcpu),
