@@ -107,11 +107,11 @@ static void walk_both(const struct course *course, struct walk *first, struct wa
 {
 	size_t middle = likely_command(course, end / 2, end);
 	struct walk a = *first, b = *second;
-	bool goes_on = true;
 
 	b.at = middle;
-	while (a.at < middle && b.at < end && goes_on)
-		goes_on = step(course, &a, middle) && step(course, &b, end);
+	while (a.at < middle && b.at < end)
+		if (!step(course, &a, middle) || !step(course, &b, end))
+			break;
 	if (go(course, &a, middle)) {
 		if (a.at == middle) {
 			go(course, &b, end);

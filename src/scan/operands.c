@@ -19,10 +19,15 @@ static bool in_share(const struct scan_audit *audit, uint64_t address, uint64_t 
 	return false;
 }
 
+/* @offset is below SCAN_REGISTER_BYTES. */
+static inline bool is_writable(const uint64_t *writable, uint32_t offset)
+{
+	return writable[offset / 256] >> (offset / 4 % 64) & 1;
+}
+
 static bool may_write(const struct scan_audit *audit, uint32_t offset)
 {
-	return offset < SCAN_REGISTER_BYTES &&
-	       audit->writable[offset / 256] >> (offset / 4 % 64) & 1;
+	return offset < SCAN_REGISTER_BYTES && is_writable(audit->writable, offset);
 }
 
 /* True when the command at @dw uses the operand, and it is none of a PPGTT. */
@@ -113,57 +118,60 @@ static struct reach make_reach(const struct scan_audit *audit)
 	return reach;
 }
 
-/*
- * Numbers instead of conditions, so that there is nothing to guess: a wrong guess takes longer than
- * all of the rest.
- */
-static inline unsigned int writable_bit(const struct reach *reach, uint32_t offset)
+/* Which of the ranges is guessed right: a driver's status pages stay where they are. */
+static inline bool is_inside(const struct reach *reach, uint64_t address)
 {
-	uint64_t word = reach->writable[offset / 256 % SCAN_REGISTER_WORDS];
-
-	return (unsigned int)(word >> (offset / 4 % 64)) & (offset < SCAN_REGISTER_BYTES);
-}
-
-static inline unsigned int share_bit(const struct reach *reach, uint64_t address)
-{
-	unsigned int inside = 0;
-
 	for (unsigned int i = 0; i < SCAN_SHARE_RANGES; i++)
-		inside |= address - reach->first[i] < reach->room[i];
-	__asm__("" : "+r"(inside));
-	return inside;
+		if (address - reach->first[i] < reach->room[i])
+			return true;
+	return false;
 }
 
-/* True: in order.  False: nobody knows. */
+_Static_assert(!(SCAN_REGISTER_BYTES & (SCAN_REGISTER_BYTES - 1)), "two offsets compared at once");
+
+/*
+ * True: in order.  False: nobody knows.  Bits of a register's dword that are no part of its offset
+ * are not masked: such a command is one for operands_check().
+ */
 static inline bool passes(const struct reach *reach, const struct audit_glance *glance,
 			  const uint32_t *dw)
 {
-	uint64_t operand;
-	uint32_t again;
+	uint32_t offset, again;
+	uint64_t address;
 
-	if (dw[glance->ask] & glance->ask_mask)
+	if (unlikely(dw[glance->ask] & glance->ask_mask))
 		return false;
-	memcpy(&operand, &dw[glance->dword], sizeof(operand));
-	operand &= glance->mask;
-	if (!glance->is_register)
-		return share_bit(reach, operand);
-	again = dw[glance->dword + (dw[0] & glance->again)] & (uint32_t)glance->mask;
-	return writable_bit(reach, (uint32_t)operand) & writable_bit(reach, again);
+	if (glance->is_register) {
+		offset = dw[glance->dword];
+		again = dw[glance->dword + (dw[0] & glance->again)];
+		return (offset | again) < SCAN_REGISTER_BYTES &&
+		       is_writable(reach->writable, offset) && is_writable(reach->writable, again);
+	}
+	memcpy(&address, &dw[glance->dword], sizeof(address));
+	return is_inside(reach, address & glance->mask);
+}
+
+/* Out of the way: those that a glance does not settle are few. */
+static __attribute__((noinline)) bool is_in_order(const struct scan_audit *audit,
+						  const struct audit_set *set, const uint32_t *dw)
+{
+	struct gpu_audit_finding finding;
+
+	return operands_check(audit, set, dw, audit_plain_dwords(dw[0]), &finding) ==
+	       GPU_FAULT_NONE;
 }
 
 size_t operands_check_many(const struct scan_audit *audit, const struct audit_entry *index,
 			   const uint32_t *dwords, const uint16_t *places, size_t count)
 {
 	struct reach reach = make_reach(audit);
-	struct gpu_audit_finding finding;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
 		const uint32_t *dw = &dwords[places[i]];
 		const struct audit_set *set = &audit_sets[index[dw[0] >> 16].set];
 
-		if (unlikely(!passes(&reach, &set->glance, dw)) &&
-		    operands_check(audit, set, dw, audit_plain_dwords(dw[0]), &finding))
+		if (unlikely(!passes(&reach, &set->glance, dw)) && !is_in_order(audit, set, dw))
 			break;
 	}
 	return i;
