@@ -58,7 +58,7 @@ double bench_percentile_us(struct bench_samples *samples, unsigned int percent)
 
 void bench_table_head(void)
 {
-	printf("%-32s %9s %9s  %6s  %s\n", "", "median", "p99", "ratio", "beside");
+	printf("%-32s %9s %9s  %6s  %s\n", "", "value", "p99", "ratio", "beside");
 }
 
 void bench_report(FILE *jsonl, const struct bench_result *r)

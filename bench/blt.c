@@ -258,7 +258,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !jsonl)
 		bench_die("cannot open %s", argv[1]);
 	machine_init(&m);
-	printf("16 MiB, the fastest of %u runs (not the median)\n", SAMPLES);
+	printf("16 MiB; values: the fastest of %u runs\n", SAMPLES);
 	bench_table_head();
 	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
 		measure(&m, &measures[i], jsonl);

@@ -4,9 +4,8 @@
  * (context image, ring, ELSP, page tables, audit, status buffer, interrupt and its handling), and
  * once given to the GPU library directly, with flat address spaces and nobody in between.  Both
  * draw in the very same memory and on one CPU, so that neither finds better caches or pages, and no
- * thread is woken up across CPUs, which costs a microsecond or eighty, as the machine is.  A frame
- * is a user batch of the blitter: big copies and fills and many small ones, between one and two
- * milliseconds in all. Frames take turns; the tenth percentile of each counts, in CPU time of all
+ * thread is woken up across CPUs, which costs a microsecond or eighty, as the machine is.  Frames
+ * (frame.h) take turns; the tenth percentile of each counts, in CPU time of all
  * threads, the lane's until it sleeps: other programs on the machine are left out.
  *
  *   bench-mediated [JSONL]
@@ -21,84 +20,14 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
-#include "tests/vgpu/driver.h"
+#include "bench/frame.h"
 
-#define SAMPLES	  400u
-#define WIDTH	  1024u
-#define HEIGHT	  1024u
-#define PITCH	  (WIDTH * 4)
-#define ROUNDS	  4u
-#define SMALL	  40u /* in a round */
-#define BATCH_MAX 8192u
-
-/* Addresses of the user's space, whose pages follow each other in memory as well. */
-#define BATCH_AT    (DST_AT - BATCH_MAX * 4)
-#define DST_AT	    0x1000000u
-#define SRC_AT	    (DST_AT + PITCH * HEIGHT)
-#define END_AT	    (SRC_AT + PITCH * HEIGHT)
-#define SPACE_PAGES ((END_AT - BATCH_AT) / (uint32_t)PAGE_BYTES)
-
-#define XY_COLOR_BLT	(2u << 29 | 0x50u << 22 | 3u << 20 | 5)
-#define XY_SRC_COPY_BLT (2u << 29 | 0x53u << 22 | 3u << 20 | 8)
-#define BR13(rop)	(3u << 24 | (uint32_t)(rop) << 16 | PITCH)
-
-static uint32_t batch[BATCH_MAX];
-static unsigned int batch_dwords;
-
-static void put(const uint32_t *dwords, size_t count)
-{
-	if (batch_dwords + count > BATCH_MAX)
-		bench_die("the batch is too long");
-	memcpy(&batch[batch_dwords], dwords, count * sizeof(*dwords));
-	batch_dwords += (unsigned int)count;
-}
-
-static void put_fill(uint32_t x, uint32_t y, uint32_t w, uint32_t h, uint32_t color)
-{
-	const uint32_t dw[] = { XY_COLOR_BLT, BR13(0xf0), y << 16 | x, (y + h) << 16 | (x + w),
-				DST_AT,	      0,	  color };
-
-	put(dw, ARRAY_SIZE(dw));
-}
-
-static void put_copy(void)
-{
-	const uint32_t dw[] = { XY_SRC_COPY_BLT, BR13(0xcc), 0, HEIGHT << 16 | WIDTH, DST_AT, 0, 0,
-				PITCH,		 SRC_AT,     0 };
-
-	put(dw, ARRAY_SIZE(dw));
-}
-
-static void make_batch(void)
-{
-	const uint32_t end[] = { MI_BBE };
-
-	for (uint32_t i = 0; i < ROUNDS; i++) {
-		put_copy();
-		put_fill(0, 0, WIDTH, HEIGHT / 2, i);
-		for (uint32_t n = 0; n < SMALL; n++)
-			put_fill(n * 19 % 900, n * 37 % 900, 64, 48, n);
-	}
-	put(end, 1);
-}
+#define SAMPLES 400u
 
 /* ---- Through a vGPU -------------------------------------------------------------------------- */
 
 static struct driver driver;
 static struct driver_context context;
-
-/* The memory of the user's space, in the guest: the batch and the two surfaces. */
-static uint8_t *map_user(void)
-{
-	gpa_t page = ram_alloc(driver.ram, SPACE_PAGES);
-	uint8_t *host = ram_at(driver.ram, page);
-
-	for (unsigned int i = 0; i < SPACE_PAGES; i++)
-		driver_ppgtt_map(&driver, BATCH_AT + i * PAGE_BYTES, gpa(page.v + i * PAGE_BYTES));
-	memset(host, 1, SPACE_PAGES * PAGE_BYTES);
-	memcpy(host, batch, sizeof(batch));
-	return host;
-}
 
 static uint64_t cpu_ns(clockid_t clock)
 {
@@ -162,11 +91,9 @@ static void await_interrupt(void)
 
 static uint64_t submit(uint32_t seqno)
 {
-	const uint32_t start[] = { MI_BBS_PPGTT, BATCH_AT, 0, MI_NOOP };
 	uint64_t begin = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 
-	driver_emit(&driver, &context, start, ARRAY_SIZE(start));
-	driver_emit_seqno(&driver, &context, 0, seqno);
+	frame_emit(&driver, &context, seqno);
 	driver_submit(&driver, &context, NULL, 0);
 	return cpu_ns(CLOCK_THREAD_CPUTIME_ID) - begin;
 }
@@ -210,7 +137,7 @@ static struct {
 	struct gpu_workload workload;
 	bool faulted;
 	_Alignas(4096) uint32_t ring[1024];
-	uint8_t *memory; /* from BATCH_AT on: the guest's */
+	uint8_t *memory; /* from FRAME_BATCH on: the guest's */
 } direct;
 
 static int ring_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
@@ -221,9 +148,9 @@ static int ring_translate(struct gpu_as *as, gma_t gma, unsigned int access, str
 
 static int user_translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
 {
-	if (gma.v < BATCH_AT || gma.v >= END_AT)
+	if (gma.v < FRAME_BATCH || gma.v >= FRAME_SPACE_END)
 		return -EFAULT;
-	*page = (struct gpu_page){ .host = &direct.memory[gma.v - BATCH_AT], .writable = true };
+	*page = (struct gpu_page){ .host = &direct.memory[gma.v - FRAME_BATCH], .writable = true };
 	return 0;
 }
 
@@ -276,7 +203,7 @@ static const struct gpu_client_ops client_ops = {
 
 static void direct_init(uint8_t *memory)
 {
-	const uint32_t start[] = { MI_BBS_PPGTT, BATCH_AT, 0, MI_NOOP };
+	const uint32_t start[] = FRAME_START;
 
 	direct.gpu = gpu_soft_create();
 	if (!direct.gpu)
@@ -334,9 +261,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !jsonl)
 		bench_die("cannot open %s", argv[1]);
-	make_batch();
 	mediated_init();
-	direct_init(map_user());
+	direct_init(frame_map(&driver));
 	bench_samples_init(&ours, SAMPLES);
 	bench_samples_init(&bare, SAMPLES);
 	for (uint32_t i = 1; i <= SAMPLES; i++) {
@@ -345,7 +271,7 @@ int main(int argc, char **argv)
 	}
 	value = bench_percentile_us(&ours, 10);
 	baseline = bench_percentile_us(&bare, 10);
-	printf("one of ten of %u frames was faster (not the median)\n", SAMPLES);
+	printf("value: one of ten of %u frames was faster\n", SAMPLES);
 	bench_table_head();
 	bench_report(jsonl, &(struct bench_result){
 				    .name = "mediated.direct",

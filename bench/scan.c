@@ -348,7 +348,7 @@ int main(int argc, char **argv)
 		writable[offset / 256] |= 1ull << (offset / 4 % 64);
 	scan_audit_init(&audit, share, writable);
 	make_tables();
-	printf("the fastest of many runs (not the median)\n");
+	printf("values: the fastest of many runs\n");
 	bench_table_head();
 	memset(elsewhere, 1, MEMORY_BYTES);
 	commands = make_stream(stream, CACHE_BYTES / 4);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What sharing costs, and how fair it is: processes with a lane each take turns by a `mediant
- * arbiter` of their own on one core.  Their work is sums over a private buffer, counted in units,
- * so what is compared is what was done, not what was accounted.  Beside it the same processes on
- * the same core without an arbiter, where the kernel is the judge.
+ * What sharing costs, and how fair it is: guests that want the GPU all the time (player.h), each
+ * with a vGPU in a process of its own, take turns by a `mediant arbiter` on one core.  Their frames
+ * are counted, so what is compared is what was done, not what was accounted.  Beside it the same
+ * guests on the same core without an arbiter, where the kernel is the judge.
  *
  *   bench-sched MEDIANT [JSONL]
  */
@@ -21,18 +21,18 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/player.h"
 #include "cmd/arbiter_client.h"
 #include "sched/sched.h"
 
-#define WORKERS_MAX  8u
-#define WARM_UP_NS   (300 * NSEC_PER_MSEC)
-#define BUFFER_WORDS 4096u
-#define SWITCHES     20000u
-#define SUM_ROUNDS   5
+#define WORKERS_MAX 8u
+#define WARM_UP_NS  (300 * NSEC_PER_MSEC)
+#define SWITCHES    20000u
+#define SUM_ROUNDS  5
 
 /* In memory that all processes share. */
 struct board {
-	_Atomic bool go, stop;
+	_Atomic bool go;
 	_Atomic uint32_t ready;
 	_Atomic uint64_t units[WORKERS_MAX];
 	/* of the switch: who left the lane last, and when */
@@ -42,17 +42,11 @@ struct board {
 	uint32_t samples[SWITCHES];
 };
 
-struct worker {
-	struct sched_entity entity;
-	_Atomic uint64_t *units;
-	uint64_t buffer[BUFFER_WORDS];
-};
-
 static struct board *board;
 static const char *program;
 static char folder[] = "/tmp/bench-sched-XXXXXX", lease_path[64];
 static pid_t owner, arbiter, workers[WORKERS_MAX];
-static int lane_cpu;
+static int lane_cpu, driver_cpu;
 
 static void end_process(pid_t *pid)
 {
@@ -107,51 +101,21 @@ static void start_arbiter(const char *policy)
 /* ---- The workers --------------------------------------------------------------------------------
  */
 
-static void work_unit(struct worker *w)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int round = 0; round < 8; round++)
-		for (unsigned int i = 0; i < BUFFER_WORDS; i++)
-			sum = (sum ^ w->buffer[i]) * 0x9e3779b97f4a7c15ull;
-	w->buffer[sum % BUFFER_WORDS] = sum;
-	atomic_fetch_add_explicit(w->units, 1, memory_order_relaxed);
-}
-
-static enum sched_step worker_step(struct sched_entity *entity, uint64_t deadline_ns)
-{
-	struct worker *w = container_of(entity, struct worker, entity);
-
-	do {
-		work_unit(w);
-	} while (clock_now_ns() < deadline_ns);
-	return atomic_load(&board->stop) ? SCHED_STEP_IDLE : SCHED_STEP_MORE;
-}
-
 /* In the child, to its end.  @weight 0: without an arbiter, on the same core. */
 static _Noreturn void be_worker(unsigned int index, uint32_t weight)
 {
-	static struct worker w;
-	struct sched_lease *lease = NULL;
-	struct sched_lane *lane;
+	struct player_config config = {
+		.lane_cpu = lane_cpu,
+		.driver_cpu = driver_cpu,
+		.go = &board->go,
+		.ready = &board->ready,
+		.frames = &board->units[index],
+	};
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	w.entity.step = worker_step;
-	w.units = &board->units[index];
-	if (weight && arbiter_join(lease_path, "bench", weight, 0, &lease) < 0)
+	if (weight && arbiter_join(lease_path, "bench", weight, 0, &config.lease) < 0)
 		_exit(1);
-	if (!weight)
-		bench_pin(lane_cpu);
-	if (sched_lane_create("lane", &lane))
-		_exit(1);
-	sched_lane_set_lease(lane, lease);
-	sched_add(lane, &w.entity);
-	atomic_fetch_add(&board->ready, 1);
-	while (!atomic_load(&board->go))
-		pause_ns(NSEC_PER_MSEC);
-	sched_kick(&w.entity);
-	for (;;)
-		pause();
+	player_run(&config);
 }
 
 /* Lets @count workers work for @ns; what each did in *@done. */
@@ -203,22 +167,27 @@ static double jain(const double *x, unsigned int n)
 	return sum * sum / (n * squares);
 }
 
-static void bench_jain(FILE *jsonl)
+/* How many guests at a time, but for one alone. */
+static const unsigned int crowds[] = { 2, 4, WORKERS_MAX };
+
+static void bench_jain(FILE *jsonl, unsigned int count, uint64_t ns)
 {
 	double ours[WORKERS_MAX], theirs[WORKERS_MAX];
+	char name[24];
 
-	measure(8, equal, 10 * NSEC_PER_SEC, ours);
-	measure(8, kernel, 10 * NSEC_PER_SEC, theirs);
-	bench_report(jsonl,
-		     &(struct bench_result){
-			     .name = "sched.jain8",
-			     .unit = "J",
-			     .value = jain(ours, 8),
-			     .p99 = jain(ours, 8),
-			     .more_is_better = true,
-			     .baseline = { "the kernel's scheduler, one core", jain(theirs, 8) },
-			     .limit = { "all the same", 1 },
-		     });
+	measure(count, equal, ns, ours);
+	measure(count, kernel, ns, theirs);
+	sprintf(name, "sched.jain%u", count);
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "J",
+				    .value = jain(ours, count),
+				    .p99 = jain(ours, count),
+				    .more_is_better = true,
+				    .baseline = { "the kernel's scheduler, one core",
+						  jain(theirs, count) },
+				    .limit = { "all the same", 1 },
+			    });
 }
 
 /* The greatest error of a share against its weight, in percent. */
@@ -270,29 +239,30 @@ static double median(double *x, size_t n)
 /* All in turn, so that a busy moment of the machine meets each. */
 static void bench_sums(FILE *jsonl)
 {
-	double bare[SUM_ROUNDS], one[SUM_ROUNDS], two[SUM_ROUNDS], eight[SUM_ROUNDS];
+	double bare[SUM_ROUNDS], one[SUM_ROUNDS], many[ARRAY_SIZE(crowds)][SUM_ROUNDS];
 	double done[WORKERS_MAX];
+	char name[24];
 
 	for (int i = 0; i < SUM_ROUNDS; i++) {
 		one[i] = measure(1, equal, NSEC_PER_SEC, done);
-		two[i] = measure(2, equal, NSEC_PER_SEC, done);
-		eight[i] = measure(8, equal, NSEC_PER_SEC, done);
+		for (size_t n = 0; n < ARRAY_SIZE(crowds); n++)
+			many[n][i] = measure(crowds[n], equal, NSEC_PER_SEC, done);
 		bare[i] = measure(1, kernel, NSEC_PER_SEC, done);
 	}
-	struct bench_result result = {
-		.name = "sched.sum2",
-		.unit = "units/s",
-		.value = median(two, SUM_ROUNDS),
-		.more_is_better = true,
-		.baseline = { "one alone", median(one, SUM_ROUNDS) },
-		.limit = { "one alone without an arbiter", median(bare, SUM_ROUNDS) },
-	};
-	result.p99 = two[0];
-	bench_report(jsonl, &result);
-	result.name = "sched.sum8";
-	result.value = median(eight, SUM_ROUNDS);
-	result.p99 = eight[0];
-	bench_report(jsonl, &result);
+	for (size_t n = 0; n < ARRAY_SIZE(crowds); n++) {
+		struct bench_result result = {
+			.name = name,
+			.unit = "frames/s",
+			.value = median(many[n], SUM_ROUNDS),
+			.more_is_better = true,
+			.baseline = { "one alone", median(one, SUM_ROUNDS) },
+			.limit = { "one alone without an arbiter", median(bare, SUM_ROUNDS) },
+		};
+
+		sprintf(name, "sched.sum%u", crowds[n]);
+		result.p99 = many[n][0]; /* sorted: the least */
+		bench_report(jsonl, &result);
+	}
 }
 
 /* ---- A change of hands
@@ -407,6 +377,7 @@ int main(int argc, char **argv)
 	program = argv[1];
 	owner = getpid();
 	lane_cpu = cpus[count - 1];
+	driver_cpu = cpus[0];
 	if (!mkdtemp(folder))
 		bench_die("mkdtemp: %m");
 	setenv("MEDIANT_RUNTIME_DIR", folder, 1);
@@ -420,7 +391,8 @@ int main(int argc, char **argv)
 	start_arbiter("fair");
 	bench_table_head();
 	bench_switch(jsonl);
-	bench_jain(jsonl);
+	for (size_t n = 0; n < ARRAY_SIZE(crowds); n++)
+		bench_jain(jsonl, crowds[n], (crowds[n] < WORKERS_MAX ? 4 : 10) * NSEC_PER_SEC);
 	bench_weights(jsonl);
 	bench_sums(jsonl);
 	if (jsonl)

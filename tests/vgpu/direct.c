@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The transport that is none: the vGPU's own functions, on the test's thread, and a guest in C. */
-#include "driver.h"
+#include "direct.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "driver.h"
 #include "test_guest.h"
+
+struct sched_lease *direct_lease;
 
 struct direct {
 	struct test_guest guest;
@@ -52,6 +55,7 @@ static void direct_open(struct driver *d, bool render_only)
 	d->link = direct;
 	assert_int_equal(test_guest_init(&direct->guest, DRIVER_GUEST_BYTES), 0);
 	assert_int_equal(sched_lane_create("lane", &direct->lane), 0);
+	sched_lane_set_lease(direct->lane, direct_lease);
 	direct->gpu = gpu_soft_create();
 	assert_non_null(direct->gpu);
 	config.guest = &direct->guest.guest;
