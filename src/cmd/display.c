@@ -45,12 +45,17 @@ static void print_monitor(json_t *m)
 
 static void print_pipe(json_t *p)
 {
-	printf("pipe %c: ", 'A' + (int)json_integer_value(json_object_get(p, "pipe")));
+	json_t *head = json_object_get(p, "head");
+	char where[24] = "no head";
+
+	if (json_is_integer(head))
+		snprintf(where, sizeof(where), "head %d", (int)json_integer_value(head));
+	printf("pipe %s: ", json_string_value(json_object_get(p, "pipe")));
 	if (json_is_true(json_object_get(p, "active")))
-		printf("shows %dx%d at %.2f Hz\n",
+		printf("shows %dx%d at %.2f Hz on %s\n",
 		       (int)json_integer_value(json_object_get(p, "width")),
 		       (int)json_integer_value(json_object_get(p, "height")),
-		       json_number_value(json_object_get(p, "refresh_hz")));
+		       json_number_value(json_object_get(p, "refresh_hz")), where);
 	else
 		puts("off");
 }
@@ -61,8 +66,7 @@ static void print_all(json_t *result)
 	json_t *one;
 
 	json_array_foreach(json_object_get(result, "monitors"), i, one) print_monitor(one);
-	json_array_foreach(json_object_get(result, "pipes"), i, one) if (json_is_object(one))
-		print_pipe(one);
+	json_array_foreach(json_object_get(result, "pipes"), i, one) print_pipe(one);
 }
 
 static json_t *params_of(const struct display_request *r)

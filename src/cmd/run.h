@@ -31,9 +31,10 @@ struct run_options {
 	struct run_disk disks[RUN_MAX_DISKS];
 	bool network;
 	bool dry_run;
-	bool vnc_chosen;    /* by --vnc, or there is nothing to see */
-	struct words serve; /* options that go to `serve` as they are */
-	char **extra;	    /* to QEMU as they are; ends in NULL */
+	bool vnc_chosen;		 /* by --vnc, or there is nothing to see */
+	unsigned int displays, monitors; /* --display given so often, and not as none */
+	struct words serve;		 /* options that go to `serve` as they are */
+	char **extra;			 /* to QEMU as they are; ends in NULL */
 };
 
 /* CMD_GO_ON, or the status to end with. */

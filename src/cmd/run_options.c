@@ -167,6 +167,13 @@ static int set_vnc(struct run_options *o, const char *value)
 	return strcmp(value, "none") ? pass_named(o, "vnc", value) : CMD_GO_ON;
 }
 
+static int add_display(struct run_options *o, const char *value)
+{
+	o->displays++;
+	o->monitors += strcmp(value, "none") != 0;
+	return pass_named(o, "display", value);
+}
+
 static int take_flag(struct run_options *o, int option)
 {
 	switch (option) {
@@ -197,7 +204,7 @@ static int take_option(struct run_options *o, int option, int index, const char 
 	case 't':
 		return pass_named(o, "type", value);
 	case 'd':
-		return pass_named(o, "display", value);
+		return add_display(o, value);
 	case OPT_QEMU:
 		o->qemu = value;
 		return CMD_GO_ON;
@@ -251,7 +258,7 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 	if (optind < argc && strcmp(argv[optind - 1], "--"))
 		return cmd_usage_error("run", "%s is no option (QEMU's own go behind --)",
 				       argv[optind]);
-	if (!o->vnc_chosen)
+	if (!o->vnc_chosen && (o->monitors || !o->displays))
 		pass_named(o, "vnc", "127.0.0.1:0");
 	o->extra = argv + optind;
 	return check_whole(o);

@@ -63,10 +63,12 @@ static int start_control(struct serve *serve)
 
 static int listen_for_viewers(struct serve *serve)
 {
-	for (unsigned int i = 0; i < serve->options.vnc_count; i++) {
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++) {
 		const char *address = serve->options.vnc[i];
 		struct display_vnc_config *config = &serve->vnc_config[i];
 
+		if (!address)
+			continue;
 		config->listen_fd = display_listen(address, &config->port);
 		if (config->listen_fd < 0) {
 			log_error("cannot serve VNC on %s: %s; choose another --vnc ADDRESS:PORT",
@@ -160,10 +162,12 @@ static int start_server(struct serve *serve)
 
 static int start_vnc(struct serve *serve)
 {
-	for (unsigned int i = 0; i < serve->options.vnc_count; i++) {
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++) {
 		struct display_vnc_config *config = &serve->vnc_config[i];
 		int err;
 
+		if (config->listen_fd < 0)
+			continue;
 		config->source = vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
 		config->head = i;
 		config->title = serve->options.name;
@@ -275,9 +279,12 @@ static void say_ready(const struct serve *serve)
 		printf("%s", o->socket_path);
 	else
 		printf("descriptor %d", o->fd);
-	for (unsigned int i = 0; i < o->vnc_count; i++) {
-		int host_len = (int)(strrchr(o->vnc[i], ':') - o->vnc[i]);
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++) {
+		int host_len;
 
+		if (!o->vnc[i])
+			continue;
+		host_len = (int)(strrchr(o->vnc[i], ':') - o->vnc[i]);
 		printf("; VNC of head %u: %.*s:%u", i, host_len ? host_len : 9,
 		       host_len ? o->vnc[i] : "127.0.0.1", display_vnc_port(serve->vnc[i]));
 	}

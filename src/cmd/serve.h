@@ -29,8 +29,7 @@ struct serve_options {
 	bool sandbox;
 	unsigned int port_count; /* --display given so often; 0: the default monitor */
 	struct vgpu_port_config ports[VGPU_MAX_PORTS];
-	unsigned int vnc_count; /* the n-th shows head n */
-	const char *vnc[DISPLAY_MAX_HEADS];
+	const char *vnc[DISPLAY_MAX_HEADS]; /* where each head is shown; NULL: nowhere */
 	const char *arbiter;  /* its socket, or "none"; NULL: the one that runs, if one does */
 	uint32_t weight;      /* 0: the type's */
 	uint32_t cap_percent; /* 0: none */
@@ -75,6 +74,9 @@ json_t *serve_share_tree(struct serve *serve, const struct vgpu_stats *v);
 /* serve_trace.c: what the control socket can ask about tracing. */
 void serve_trace_start(void *opaque, json_t *params, struct control_reply *reply);
 void serve_trace_stop(void *opaque, json_t *params, struct control_reply *reply);
+
+/* What @pipe does, for `stat` and `display.get`; a new reference, NULL without memory. */
+json_t *serve_pipe_tree(struct serve *serve, unsigned int pipe);
 
 /* The tree that `stat` returns (docs/stat.md); a new reference, NULL without memory. */
 json_t *serve_stat_tree(struct serve *serve);

@@ -44,6 +44,22 @@ static struct display_source *source_of(struct serve *serve)
 	return vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
 }
 
+/* The port that @params names by "head"; NULL with the error told. */
+static struct vgpu_port_config *take_port(struct serve *serve, json_t *params, uint32_t *index,
+					  struct control_reply *reply)
+{
+	if (!has_display(serve, reply) ||
+	    take_uint(params, "head", VGPU_MAX_PORTS - 1, 0, index, reply))
+		return NULL;
+	if (serve->ports[*index].kind != VGPU_PORT_NONE)
+		return &serve->ports[*index];
+	control_reply_error(reply, CONTROL_FAILED,
+			    "there is no head %u: `serve` was given no --display for it; "
+			    "`mediant display` lists those there are",
+			    *index);
+	return NULL;
+}
+
 static void ping(void *opaque, json_t *params, struct control_reply *reply)
 {
 	struct serve *serve = opaque;
@@ -53,8 +69,10 @@ static void ping(void *opaque, json_t *params, struct control_reply *reply)
 
 	(void)params;
 	vfu_server_stats(serve->server, &stats);
-	for (unsigned int i = 0; i < o->vnc_count; i++)
-		json_array_append_new(vnc, json_integer(display_vnc_port(serve->vnc[i])));
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
+		json_array_append_new(vnc, serve->vnc[i]
+						   ? json_integer(display_vnc_port(serve->vnc[i]))
+						   : json_null());
 	reply->result = json_pack(
 		"{s:s, s:s, s:i, s:f, s:b, s:s?, s:o}", "name", o->name, "type",
 		serve->vgpu ? o->type->name : "plain", "pid", (int)getpid(), "uptime_s",
@@ -111,8 +129,7 @@ static void screenshot(void *opaque, json_t *params, struct control_reply *reply
 	uint32_t head;
 	int err;
 
-	if (!has_display(serve, reply) ||
-	    take_uint(params, "head", DISPLAY_MAX_HEADS - 1, 0, &head, reply))
+	if (!take_port(serve, params, &head, reply))
 		return;
 	err = display_grab(source_of(serve), head, &image);
 	if (!err) {
@@ -148,48 +165,21 @@ static json_t *port_tree(const struct vgpu_port_config *port, unsigned int index
 			 (int)port->refresh_hz);
 }
 
-static json_t *head_tree(struct display_source *source, unsigned int index)
-{
-	struct display_head head = { 0 };
-
-	if (source->ops->head(source, index, &head))
-		return json_null();
-	return json_pack("{s:i, s:b, s:i, s:i, s:f}", "pipe", (int)index, "active",
-			 (int)head.active, "width", (int)head.width, "height", (int)head.height,
-			 "refresh_hz", head.refresh_mhz / 1000.0);
-}
-
 static void display_get(void *opaque, json_t *params, struct control_reply *reply)
 {
 	struct serve *serve = opaque;
-	struct display_source *source;
-	json_t *ports = json_array(), *heads = json_array();
+	json_t *ports = json_array(), *pipes = json_array();
 
 	(void)params;
 	if (has_display(serve, reply)) {
-		source = source_of(serve);
 		for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++)
 			json_array_append_new(ports, port_tree(&serve->ports[i], i));
-		for (unsigned int i = 0; i < source->ops->head_count(source); i++)
-			json_array_append_new(heads, head_tree(source, i));
-		reply->result = json_pack("{s:O, s:O}", "monitors", ports, "pipes", heads);
+		for (unsigned int i = 0; i < VGPU_PIPES; i++)
+			json_array_append_new(pipes, serve_pipe_tree(serve, i));
+		reply->result = json_pack("{s:O, s:O}", "monitors", ports, "pipes", pipes);
 	}
 	json_decref(ports);
-	json_decref(heads);
-}
-
-/* The port that @params names by "head"; NULL with the error told. */
-static struct vgpu_port_config *take_port(struct serve *serve, json_t *params, uint32_t *index,
-					  struct control_reply *reply)
-{
-	if (!has_display(serve, reply) ||
-	    take_uint(params, "head", VGPU_MAX_PORTS - 1, 0, index, reply))
-		return NULL;
-	if (serve->ports[*index].kind != VGPU_PORT_NONE)
-		return &serve->ports[*index];
-	control_reply_error(reply, CONTROL_FAILED,
-			    "there is no port %u: `serve` was given fewer --display", *index);
-	return NULL;
+	json_decref(pipes);
 }
 
 static void set_mode(void *opaque, json_t *params, struct control_reply *reply)

@@ -28,7 +28,8 @@ static const char usage[] =
 	"  -d, --display SPEC     a monitor: hdmi:1024x768[@60], dp:…, none; with :off behind it\n"
 	"                         unplugged; up to three times (default: hdmi:1024x768)\n"
 	"      --render-only      a vGPU without a display\n"
-	"      --vnc ADDR:PORT|:N show head 0 (the next --vnc: head 1, …) to VNC viewers\n"
+	"      --vnc ADDR:PORT|:N show the first monitor (the next --vnc: the next monitor) to\n"
+	"                         VNC viewers\n"
 	"      --gpu soft|null    what runs the commands (null: only their interrupts and stores)\n"
 	"      --arbiter PATH|none  take turns on the GPU by the arbiter there (default: the one\n"
 	"                         that runs, if one does; see `mediant arbiter`)\n"
@@ -121,13 +122,18 @@ static int add_display(struct serve_options *o, const char *text)
 	return CMD_GO_ON;
 }
 
+/* In the order given; place_vnc() knows the heads they are for. */
 static int add_vnc(struct serve_options *o, const char *text)
 {
-	if (o->vnc_count == DISPLAY_MAX_HEADS)
+	unsigned int n = 0;
+
+	while (n < DISPLAY_MAX_HEADS && o->vnc[n])
+		n++;
+	if (n == DISPLAY_MAX_HEADS)
 		return bad("--vnc", text, "there are three heads at most");
 	if (!strchr(text, ':'))
 		return bad("--vnc", text, "ADDRESS:PORT or :DISPLAY is wanted");
-	o->vnc[o->vnc_count++] = text;
+	o->vnc[n] = text;
 	return CMD_GO_ON;
 }
 
@@ -253,10 +259,10 @@ static int check_whole(const struct serve_options *o)
 		return cmd_usage_error("serve", "say where to serve: --socket PATH or --fd N");
 	if (o->socket_path && o->fd >= 0)
 		return cmd_usage_error("serve", "--socket and --fd exclude each other");
-	if (o->render_only && (o->port_count || o->vnc_count))
+	if (o->render_only && (o->port_count || o->vnc[0]))
 		return cmd_usage_error("serve",
 				       "--render-only has no display: drop --display and --vnc");
-	if (o->device_file && (o->type || o->port_count || o->vnc_count || o->render_only))
+	if (o->device_file && (o->type || o->port_count || o->vnc[0] || o->render_only))
 		return cmd_usage_error("serve", "--device serves no vGPU: --type, --display, "
 						"--vnc and --render-only do not go with it");
 	if (o->device_file && (o->arbiter || o->weight || o->cap_percent || o->watchdog_s))
@@ -302,6 +308,22 @@ static void fill_defaults(struct serve_options *o)
 		snprintf(o->name, sizeof(o->name), "vgpu-%d", (int)getpid());
 }
 
+/* The n-th --vnc is for the n-th monitor: a head without a port has nothing to show. */
+static int place_vnc(struct serve_options *o)
+{
+	const char *given[DISPLAY_MAX_HEADS];
+	unsigned int n = 0;
+
+	_Static_assert(DISPLAY_MAX_HEADS == VGPU_MAX_PORTS, "head n is port n");
+	memcpy(given, o->vnc, sizeof(given));
+	for (unsigned int head = 0; head < DISPLAY_MAX_HEADS; head++)
+		o->vnc[head] = o->ports[head].kind == VGPU_PORT_NONE ? NULL : given[n++];
+	if (n < DISPLAY_MAX_HEADS && given[n])
+		return bad("--vnc", given[n],
+			   "each shows one monitor: add a --display for it, or drop it");
+	return CMD_GO_ON;
+}
+
 static int check_modes(const struct serve_options *o)
 {
 	for (unsigned int i = 0; i < o->port_count; i++) {
@@ -337,5 +359,6 @@ int serve_options_parse(struct serve_options *o, int argc, char **argv)
 	if (status != CMD_GO_ON)
 		return status;
 	fill_defaults(o);
-	return check_modes(o);
+	status = place_vnc(o);
+	return status == CMD_GO_ON ? check_modes(o) : status;
 }

@@ -77,30 +77,30 @@ static json_t *engines_tree(struct vgpu *vgpu, const struct vgpu_stats *v)
 	return engines;
 }
 
-static json_t *pipe_tree(const struct vgpu_stats *v, struct display_source *source,
-			 unsigned int pipe)
+json_t *serve_pipe_tree(struct serve *serve, unsigned int pipe)
 {
-	struct display_head head = { 0 };
+	struct vgpu_pipe_mode mode;
 
-	if (source->ops->head(source, pipe, &head))
-		head.active = false;
-	return json_pack("{s:s#, s:b, s:i, s:i, s:f, s:o, s:o, s:o}", "pipe", &"ABC"[pipe], 1,
-			 "active", (int)head.active, "width", (int)head.width, "height",
-			 (int)head.height, "refresh_hz", head.refresh_mhz / 1000.0, "frames",
-			 count(v->frames[pipe]), "flips", count(v->flips[pipe]), "vblanks",
-			 count(v->vblanks[pipe]));
+	vgpu_display_pipe(vgpu_device_vgpu(serve->vgpu), pipe, &mode);
+	return json_pack("{s:s#, s:b, s:o, s:i, s:i, s:f}", "pipe", &"ABC"[pipe], 1, "active",
+			 (int)mode.active, "head",
+			 mode.head < 0 ? json_null() : json_integer(mode.head), "width",
+			 (int)mode.width, "height", (int)mode.height, "refresh_hz",
+			 mode.refresh_mhz / 1000.0);
 }
 
 static json_t *display_tree(struct serve *serve, const struct vgpu_stats *v)
 {
 	json_t *pipes = json_array();
-	struct display_source *source;
 
-	if (serve->options.render_only)
-		return pipes;
-	source = vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
-	for (unsigned int i = 0; i < MIN(source->ops->head_count(source), 3u); i++)
-		json_array_append_new(pipes, pipe_tree(v, source, i));
+	for (unsigned int i = 0; i < VGPU_PIPES && !serve->options.render_only; i++) {
+		json_t *pipe = serve_pipe_tree(serve, i);
+
+		json_object_set_new(pipe, "frames", count(v->frames[i]));
+		json_object_set_new(pipe, "flips", count(v->flips[i]));
+		json_object_set_new(pipe, "vblanks", count(v->vblanks[i]));
+		json_array_append_new(pipes, pipe);
+	}
 	return pipes;
 }
 

@@ -45,7 +45,7 @@ struct display_head {
 struct display_source;
 
 struct display_source_ops {
-	unsigned int (*head_count)(struct display_source *source);
+	/* -ENODEV: no such head; there may be others behind it. */
 	int (*head)(struct display_source *source, unsigned int index, struct display_head *head);
 	/* Copies graphics memory (GGTT); pages that are not there read as zeros.  Any thread. */
 	void (*read)(struct display_source *source, gma_t gma, void *buf, size_t len);

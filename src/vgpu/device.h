@@ -14,8 +14,6 @@
 #include "vgpu/engine.h"
 #include "vgpu/vgpu.h"
 
-#define VGPU_PIPES 3u
-
 struct vgpu_display;
 
 /*

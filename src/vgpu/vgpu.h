@@ -22,6 +22,7 @@
 #define VGPU_OPREGION_BYTES  (8u << 10)
 #define VGPU_GTT_OFFSET	     (8u << 20)
 #define VGPU_MAX_PORTS	     3u
+#define VGPU_PIPES	     3u
 
 /* What a vGPU is given, in the manner of GVT's types (i915-GVTg_V5_*). */
 struct vgpu_type {
@@ -39,7 +40,8 @@ const struct vgpu_type *vgpu_type_find(const char *name);
 
 enum vgpu_port_kind { VGPU_PORT_NONE, VGPU_PORT_HDMI, VGPU_PORT_DP };
 
-/* A monitor on a port.  Ports are B, C, D in order of the array. */
+/* A monitor on a port.  Ports are B, C, D in order of the array; head n is the monitor on the n-th.
+ */
 struct vgpu_port_config {
 	enum vgpu_port_kind kind;
 	bool plugged;
@@ -126,12 +128,22 @@ bool vgpu_pci_config_read(struct vgpu *vgpu, uint16_t offset, uint64_t bar0, uin
 
 void vgpu_display_tick(struct vgpu *vgpu, uint64_t now_ns);
 
-/* Changes a monitor while running; the guest sees a hotplug.  -ENODEV: no such port; -EINVAL. */
-int vgpu_display_set_mode(struct vgpu *vgpu, unsigned int port, uint32_t width, uint32_t height,
+/* Changes a monitor while running; the guest sees a hotplug.  -ENODEV: no such head; -EINVAL. */
+int vgpu_display_set_mode(struct vgpu *vgpu, unsigned int head, uint32_t width, uint32_t height,
 			  uint32_t refresh_hz);
-int vgpu_display_plug(struct vgpu *vgpu, unsigned int port, bool plugged);
-/* Where sinks take their frames from: the heads of this vGPU. */
+int vgpu_display_plug(struct vgpu *vgpu, unsigned int head, bool plugged);
+/* Where sinks take their frames from: the heads of this vGPU, those without a port left out. */
 struct display_source *vgpu_display_source(struct vgpu *vgpu);
+
+/* What a pipe does at this moment.  Which head it drives is the guest's choice. */
+struct vgpu_pipe_mode {
+	bool active;		/* it runs; if not, the rest is 0 and -1 */
+	int head;		/* that it drives; -1: none that there is */
+	uint32_t width, height; /* PIPESRC */
+	uint32_t refresh_mhz;	/* millihertz */
+};
+/* Describes @pipe, below VGPU_PIPES; any thread, holding no lock. */
+void vgpu_display_pipe(struct vgpu *vgpu, unsigned int pipe, struct vgpu_pipe_mode *mode);
 
 /* What the register at @offset into BAR0 is called, NULL when no table names it.  Any thread. */
 const char *vgpu_register_name(uint32_t offset);
@@ -147,8 +159,8 @@ struct vgpu_stats {
 	uint64_t engine_resets[GPU_ENGINES], full_resets;
 	uint64_t interrupts; /* messages sent */
 	uint64_t faults[GPU_FAULT_KINDS];
-	uint64_t unknown_registers;		  /* accesses to registers no table names */
-	uint64_t frames[3], flips[3], vblanks[3]; /* per pipe */
+	uint64_t unknown_registers; /* accesses to registers no table names */
+	uint64_t frames[VGPU_PIPES], flips[VGPU_PIPES], vblanks[VGPU_PIPES];
 	struct gpu_fault last_fault;
 	struct gpu_stats gpu;
 	bool driver_ready; /* PVINFO display_ready */

@@ -64,6 +64,22 @@ static void options_are_taken(void **state)
 	words_fini(&o.serve);
 }
 
+/* `serve` refuses to show a monitor that is not there. */
+static void the_first_monitor_is_shown_if_there_is_one(void **state)
+{
+	struct run_options o;
+
+	assert_int_equal(parse(&o, "run --disk /dev/null"), CMD_GO_ON);
+	assert_true(has_pair(&o.serve, "--vnc", "127.0.0.1:0"));
+	words_fini(&o.serve);
+	assert_int_equal(parse(&o, "run --disk /dev/null --display none --display dp"), CMD_GO_ON);
+	assert_true(has_pair(&o.serve, "--vnc", "127.0.0.1:0"));
+	words_fini(&o.serve);
+	assert_int_equal(parse(&o, "run --disk /dev/null --display none"), CMD_GO_ON);
+	assert_false(has_pair(&o.serve, "--vnc", "127.0.0.1:0"));
+	words_fini(&o.serve);
+}
+
 static void bad_options_are_refused(void **state)
 {
 	static const char *const lines[] = {
@@ -258,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		leak_checked(options_are_taken),
+		leak_checked(the_first_monitor_is_shown_if_there_is_one),
 		leak_checked(bad_options_are_refused),
 		leak_checked(qemu_is_given_shared_memory_and_the_vgpu),
 		leak_checked(words_are_quoted_for_a_shell),

@@ -475,21 +475,115 @@ static void vnc_viewers_are_greeted(void **state)
 	program_end(pid);
 }
 
-/* Pipe A shows 640x480 pixels from @surface. */
-static void show(int fd, uint32_t surface)
+/* @pipe shows 640x480 pixels from @surface on head @head. */
+static void show(int fd, uint32_t pipe, uint32_t head, uint32_t surface)
 {
-	static const uint32_t regs[][2] = {
-		{ 0x60400, 0x90000000 },       /* TRANS_DDI_FUNC_CTL */
+	const uint32_t regs[][2] = {
+		{ 0x60400, 0x80000000 | (head + 1) << 28 }, /* TRANS_DDI_FUNC_CTL */
 		{ 0x60000, 739u << 16 | 639 }, /* HTOTAL, VTOTAL, VBLANK, VSYNC, PIPESRC */
-		{ 0x6000c, 499u << 16 | 479 }, { 0x60010, 499u << 16 | 479 },
-		{ 0x6001c, 639u << 16 | 479 }, { 0x70180, 0x84000000 }, /* PLANE_CTL */
-		{ 0x70188, 640 * 4 / 64 },     { 0x70190, 479u << 16 | 639 },
+		{ 0x6000c, 499u << 16 | 479 },
+		{ 0x60010, 499u << 16 | 479 },
+		{ 0x6001c, 639u << 16 | 479 },
+		{ 0x70180, 0x84000000 }, /* PLANE_CTL */
+		{ 0x70188, 640 * 4 / 64 },
+		{ 0x70190, 479u << 16 | 639 },
 		{ 0x70008, 1u << 31 }, /* PIPECONF */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(regs); i++)
-		region_write(fd, 0, regs[i][0], regs[i][1]);
-	region_write(fd, 0, 0x7019c, surface); /* PLANE_SURF */
+		region_write(fd, 0, regs[i][0] + 0x1000 * pipe, regs[i][1]);
+	region_write(fd, 0, 0x7019c + 0x1000 * pipe, surface); /* PLANE_SURF */
+}
+
+/* What the control socket of "one" answers to one call, error and all. */
+static json_t *ask(const char *method, const char *params)
+{
+	char line[256], text[8192];
+	int fd = dial("one.sock");
+	json_t *answer;
+	ssize_t n;
+
+	sprintf(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n", method,
+		params);
+	assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), strlen(line));
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	close(fd);
+	text[n] = '\0';
+	answer = json_loads(text, 0, NULL);
+	assert_non_null(answer);
+	return answer;
+}
+
+static void expect_error(const char *method, const char *params, const char *words)
+{
+	json_t *answer = ask(method, params);
+	json_t *error = json_object_get(answer, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+
+	assert_non_null(message);
+	if (!strstr(message, words))
+		fail_msg("%s %s: %s", method, params, message);
+	json_decref(answer);
+}
+
+/* A pipe's row of `stat` or `display`: @head -1 for none, else it shows 640x480 there. */
+static void expect_pipe(json_t *pipes, unsigned int index, const char *name, int head)
+{
+	json_t *pipe = json_array_get(pipes, index);
+
+	assert_int_equal(json_array_size(pipes), 3);
+	expect_text(pipe, "pipe", name);
+	assert_int_equal(json_is_true(json_object_get(pipe, "active")), head >= 0);
+	assert_int_equal(json_integer_value(json_object_get(pipe, "width")), head < 0 ? 0 : 640);
+	if (head < 0)
+		assert_true(json_is_null(json_object_get(pipe, "head")));
+	else
+		assert_int_equal(json_integer_value(json_object_get(pipe, "head")), head);
+}
+
+/* Pipe B drives the one monitor there is, which is on the second port. */
+static void pipes_and_heads_have_numbers_of_their_own(void **state)
+{
+	pid_t pid = program_serve("serve --socket %/vfio --name one --display none --display hdmi "
+				  "--vnc 127.0.0.1:0 --log warn");
+	int fd = dial("vfio"), image;
+	json_t *tree, *pipes;
+	char text[1024];
+
+	say_version(fd);
+	show(fd, 1, 1, 0);
+	tree = program_json("stat one --json");
+	pipes = json_object_get(tree, "display");
+	expect_pipe(pipes, 0, "A", -1);
+	expect_pipe(pipes, 1, "B", 1);
+	expect_pipe(pipes, 2, "C", -1);
+	json_decref(tree);
+	tree = program_json("display one --json");
+	pipes = json_object_get(tree, "pipes");
+	expect_pipe(pipes, 0, "A", -1);
+	expect_pipe(pipes, 1, "B", 1);
+	expect_text(json_array_get(json_object_get(tree, "monitors"), 0), "kind", "none");
+	expect_text(json_array_get(json_object_get(tree, "monitors"), 1), "kind", "hdmi");
+	json_decref(tree);
+	assert_int_equal(program_run("display one", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "pipe A: off\npipe B: shows 640x480 at "));
+	assert_non_null(strstr(text, " Hz on head 1\npipe C: off\n"));
+	assert_int_equal(
+		control_call("one", "screenshot", json_pack("{s:i}", "head", 1), &tree, &image), 0);
+	assert_int_equal(json_integer_value(json_object_get(tree, "width")), 640);
+	json_decref(tree);
+	close(image);
+	expect_error("screenshot", "{}", "there is no head 0: `serve` was given no --display");
+	expect_error("display.plug", "{\"plugged\":true}", "there is no head 0");
+	expect_error("screenshot", "{\"head\":2}", "there is no head 2");
+	tree = program_json("list --json");
+	pipes = json_object_get(json_array_get(tree, 0), "vnc_ports");
+	assert_true(json_is_null(json_array_get(pipes, 0)));
+	assert_true(json_is_integer(json_array_get(pipes, 1)));
+	json_decref(tree);
+	close(fd);
+	program_end(pid);
 }
 
 static void a_screenshot_is_sealed(void **state)
@@ -499,7 +593,7 @@ static void a_screenshot_is_sealed(void **state)
 	json_t *result;
 
 	say_version(fd);
-	show(fd, 0);
+	show(fd, 0, 0, 0);
 	assert_int_equal(control_call("one", "screenshot", NULL, &result, &image), 0);
 	assert_int_equal(json_integer_value(json_object_get(result, "width")), 640);
 	assert_int_equal(fcntl(image, F_GET_SEALS),
@@ -527,7 +621,7 @@ static void the_end_waits_for_no_picture(void **state)
 		region_write(fd, 0, 0x800000 + 8 * i, (uint32_t)map.addr + (i << 12) + 1);
 		region_write(fd, 0, 0x800004 + 8 * i, 0);
 	}
-	show(fd, 0);
+	show(fd, 0, 0, 0);
 	viewer = dial_vnc(&addr);
 	assert_int_equal(recv(fd, &header, sizeof(header), MSG_WAITALL), sizeof(header));
 	assert_int_equal(header.command, VFU_DMA_READ);
@@ -578,6 +672,7 @@ int main(int argc, char **argv)
 		in_folder(truncated_memory_is_survived),
 		in_folder(vnc_viewers_are_greeted),
 		in_folder(a_screenshot_is_sealed),
+		in_folder(pipes_and_heads_have_numbers_of_their_own),
 		in_folder(the_end_waits_for_no_picture),
 		in_folder(a_connection_may_be_inherited),
 	};

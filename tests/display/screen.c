@@ -11,11 +11,6 @@ static struct screen *screen_of(struct display_source *source)
 	return container_of(source, struct screen, source);
 }
 
-static unsigned int head_count(struct display_source *source)
-{
-	return 1;
-}
-
 static int head(struct display_source *source, unsigned int index, struct display_head *out)
 {
 	struct screen *screen = screen_of(source);
@@ -43,7 +38,6 @@ static void read_memory(struct display_source *source, gma_t gma, void *buf, siz
 }
 
 static const struct display_source_ops ops = {
-	.head_count = head_count,
 	.head = head,
 	.read = read_memory,
 };

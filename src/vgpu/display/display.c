@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The display as a whole: its life, the OpRegion, and the source that sinks take frames from.  A
- * head is a monitor: head n is the n-th port there is, whichever pipe the guest drives it with.
- * The source is called by sinks on their own threads; it takes vgpu->lock for the description of
- * a head and none for pixels.
+ * The display as a whole: its life, the OpRegion, the source that sinks take frames from, and what
+ * pipes do.  A head is a monitor: head n is that of port n, whichever pipe the guest drives it
+ * with. The source is called by sinks on their own threads; it takes vgpu->lock for the description
+ * of a head and none for pixels.
  */
 #include "vgpu/display/vgpu_display.h"
 
@@ -26,23 +26,28 @@ static struct vgpu_display *display_of(struct display_source *source)
 	return container_of(source, struct vgpu_display, source);
 }
 
-static unsigned int source_head_count(struct display_source *source)
+static void pipe_describe(struct vgpu *v, unsigned int index, struct vgpu_pipe_mode *mode)
 {
-	unsigned int count = 0;
+	const struct vgpu_pipe_live *live = &v->display->pipes[index].live;
+	int port = vgpu_display_pipe_port(v, index);
+	uint32_t size = vgpu_vreg(v, REG_PIPESRC(index));
 
-	for (unsigned int i = 0; i < VGPU_MAX_PORTS; i++)
-		count += display_of(source)->ports[i].kind != VGPU_PORT_NONE;
-	return count;
+	*mode = (struct vgpu_pipe_mode){ .head = -1 };
+	if (!live->running)
+		return;
+	mode->active = true;
+	if (port >= 0 && vgpu_port_find(v, (unsigned int)port))
+		mode->head = port;
+	mode->width = ((size >> 16) & 0x1fff) + 1;
+	mode->height = (size & 0x1fff) + 1;
+	mode->refresh_mhz = vgpu_raster_refresh_mhz(&live->raster);
 }
 
-/* The port that is head @index, or -1. */
-static int head_port(const struct vgpu_display *display, unsigned int index)
+void vgpu_display_pipe(struct vgpu *v, unsigned int index, struct vgpu_pipe_mode *mode)
 {
-	for (int i = 0; i < (int)VGPU_MAX_PORTS; i++) {
-		if (display->ports[i].kind != VGPU_PORT_NONE && index-- == 0)
-			return i;
-	}
-	return -1;
+	vgpu_lock(v);
+	pipe_describe(v, index, mode);
+	vgpu_unlock(v);
 }
 
 /*
@@ -58,16 +63,17 @@ static bool size_shown(const struct vgpu *v, uint32_t width, uint32_t height)
 	return width <= max_width && height <= max_height;
 }
 
-static void head_describe(struct vgpu *v, unsigned int index, struct display_head *head)
+/* @head as pipe @index, whose mode is @mode, shows it. */
+static void head_describe(struct vgpu *v, unsigned int index, const struct vgpu_pipe_mode *mode,
+			  struct display_head *head)
 {
 	struct vgpu_pipe *pipe = &v->display->pipes[index];
-	uint32_t size = vgpu_vreg(v, REG_PIPESRC(index));
 
 	vgpu_pipe_advance(v, index, v->display->now());
-	head->width = ((size >> 16) & 0x1fff) + 1;
-	head->height = (size & 0x1fff) + 1;
-	head->active = size_shown(v, head->width, head->height);
-	head->refresh_mhz = vgpu_raster_refresh_mhz(&pipe->live.raster);
+	head->width = mode->width;
+	head->height = mode->height;
+	head->active = size_shown(v, mode->width, mode->height);
+	head->refresh_mhz = mode->refresh_mhz;
 	head->flips = pipe->changes;
 	vgpu_plane_decode(&pipe->live.plane, &head->primary);
 	vgpu_cursor_decode(&pipe->live.cursor, &head->cursor);
@@ -77,15 +83,16 @@ static int source_head(struct display_source *source, unsigned int index, struct
 {
 	struct vgpu_display *display = display_of(source);
 	struct vgpu *v = display->vgpu;
-	int port = head_port(display, index);
+	struct vgpu_pipe_mode mode;
 
 	memset(head, 0, sizeof(*head));
-	if (port < 0)
+	if (!vgpu_port_find(v, index))
 		return -ENODEV;
 	vgpu_lock(v);
 	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
-		if (display->pipes[i].live.running && vgpu_display_pipe_port(v, i) == port) {
-			head_describe(v, i, head);
+		pipe_describe(v, i, &mode);
+		if (mode.head == (int)index) {
+			head_describe(v, i, &mode, head);
 			break;
 		}
 	}
@@ -99,7 +106,6 @@ static void source_read(struct display_source *source, gma_t gma, void *buf, siz
 }
 
 static const struct display_source_ops source_ops = {
-	.head_count = source_head_count,
 	.head = source_head,
 	.read = source_read,
 };

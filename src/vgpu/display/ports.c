@@ -158,6 +158,13 @@ static void port_plug(struct vgpu_port *port, unsigned int index, bool plugged)
 	port->ddc.edid_bytes = plugged ? bytes : 0;
 }
 
+struct vgpu_port *vgpu_port_find(struct vgpu *v, unsigned int index)
+{
+	if (index >= VGPU_MAX_PORTS || v->display->ports[index].kind == VGPU_PORT_NONE)
+		return NULL;
+	return &v->display->ports[index];
+}
+
 static int port_timing(struct vgpu *v, enum vgpu_port_kind kind, uint32_t width, uint32_t height,
 		       uint32_t refresh_hz, struct vgpu_timing *timing)
 {
@@ -168,17 +175,10 @@ static int port_timing(struct vgpu *v, enum vgpu_port_kind kind, uint32_t width,
 	return vgpu_timing_choose(kind, width, height, refresh_hz, timing);
 }
 
-static struct vgpu_port *port_find(struct vgpu *v, unsigned int index)
-{
-	if (index >= VGPU_MAX_PORTS || v->display->ports[index].kind == VGPU_PORT_NONE)
-		return NULL;
-	return &v->display->ports[index];
-}
-
 int vgpu_display_set_mode(struct vgpu *v, unsigned int index, uint32_t width, uint32_t height,
 			  uint32_t refresh_hz)
 {
-	struct vgpu_port *port = port_find(v, index);
+	struct vgpu_port *port = vgpu_port_find(v, index);
 	struct vgpu_timing timing;
 	int err;
 
@@ -201,7 +201,7 @@ int vgpu_display_set_mode(struct vgpu *v, unsigned int index, uint32_t width, ui
 
 int vgpu_display_plug(struct vgpu *v, unsigned int index, bool plugged)
 {
-	struct vgpu_port *port = port_find(v, index);
+	struct vgpu_port *port = vgpu_port_find(v, index);
 
 	if (!port)
 		return -ENODEV;

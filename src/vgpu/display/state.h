@@ -73,6 +73,8 @@ int vgpu_display_pipe_port(struct vgpu *v, unsigned int pipe);
 bool vgpu_display_pipe_tmds(struct vgpu *v, unsigned int pipe);
 
 /* ports.c */
+/* The port of head @index, or NULL.  Which ports there are never changes: any thread. */
+struct vgpu_port *vgpu_port_find(struct vgpu *v, unsigned int index);
 int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config);
 void vgpu_ports_reset(struct vgpu *v);
 

@@ -67,13 +67,17 @@ static void straps_and_levels_name_the_ports(void **state)
 static void render_only_has_no_display(void **state)
 {
 	struct fixture f;
+	struct display_head head;
+	struct display_source *source;
 
 	fixture_open(&f, three_ports, true);
+	source = vgpu_display_source(f.v);
 	assert_int_equal(rd(&f, REG_SKL_DFSM), 0x50200000);
 	assert_int_equal(rd(&f, REG_SFUSE_STRAP), 0);
 	assert_int_equal(rd(&f, REG_SDEISR), 0);
 	assert_int_equal(vgpu_display_plug(f.v, 0, false), -ENODEV);
-	assert_int_equal(vgpu_display_source(f.v)->ops->head_count(vgpu_display_source(f.v)), 0);
+	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
+		assert_int_equal(source->ops->head(source, i, &head), -ENODEV);
 	fixture_close(&f);
 }
 
@@ -245,6 +249,47 @@ static void a_dp_port_runs_at_its_m_over_n(void **state)
 	fixture_close(&f);
 }
 
+static void expect_mode(struct fixture *f, unsigned int pipe, bool active, int head,
+			uint32_t refresh_mhz)
+{
+	struct vgpu_pipe_mode mode;
+
+	vgpu_display_pipe(f->v, pipe, &mode);
+	assert_int_equal(mode.active, active);
+	assert_int_equal(mode.head, head);
+	assert_int_equal(mode.width, active ? 1024 : 0);
+	assert_int_equal(mode.height, active ? 768 : 0);
+	assert_int_equal(mode.refresh_mhz, refresh_mhz);
+}
+
+/* Pipe, port and head are three numbers: pipe B drives the one monitor there is, on the last port.
+ */
+static void heads_are_ports_whatever_pipe_drives_them(void **state)
+{
+	struct fixture f;
+	struct display_head head;
+	struct display_source *source;
+
+	fixture_open(&f, one_hdmi, false);
+	source = vgpu_display_source(f.v);
+	fixture_modeset(&f, 1, 3);
+	assert_int_equal(source->ops->head(source, 0, &head), -ENODEV);
+	assert_int_equal(source->ops->head(source, 1, &head), -ENODEV);
+	assert_int_equal(source->ops->head(source, 2, &head), 0);
+	assert_true(head.active);
+	assert_int_equal(head.width, 1024);
+	expect_mode(&f, 0, false, -1, 0);
+	expect_mode(&f, 1, true, 2, 60003);
+	/* A port that is not there shows nothing to anybody; its pipe runs all the same. */
+	wr(&f, REG_TRANS_DDI_FUNC_CTL(1), 0x81000000 | 1u << 28);
+	expect_mode(&f, 1, true, -1, 60003);
+	assert_int_equal(source->ops->head(source, 2, &head), 0);
+	assert_false(head.active);
+	wr(&f, REG_PIPECONF(1), 0);
+	expect_mode(&f, 1, false, -1, 0);
+	fixture_close(&f);
+}
+
 /* A source larger than any monitor of the type is not drawn, whatever the guest writes. */
 static void a_head_larger_than_the_type_is_off(void **state)
 {
@@ -293,11 +338,11 @@ static void flips_latch_at_the_blank(void **state)
 	flip(&f, 0x40000);
 	assert_int_equal(rd(&f, REG_PLANE_SURF(0, 0)), 0x40000);
 	assert_int_equal(rd(&f, REG_PLANE_SURFLIVE(0, 0)), 0);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	assert_false(head.primary.enabled);
 	fixture_run(&f, PERIOD_NS);
 	assert_int_equal(rd(&f, REG_PLANE_SURFLIVE(0, 0)), 0x40000);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	assert_true(head.primary.enabled);
 	assert_int_equal(head.primary.surface.v, 0x40000);
 	assert_int_equal(head.primary.stride_bytes, 4096);
@@ -310,11 +355,11 @@ static void flips_latch_at_the_blank(void **state)
 	/* Without the arming write nothing happens. */
 	wr(&f, REG_PLANE_CTL(0, 0), 0);
 	fixture_run(&f, 2 * PERIOD_NS);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	assert_true(head.primary.enabled);
 	wr(&f, REG_PLANE_SURF(0, 0), 0);
 	fixture_run(&f, PERIOD_NS);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	assert_false(head.primary.enabled);
 	fixture_close(&f);
 }
@@ -329,13 +374,13 @@ static void cursors_latch_too(void **state)
 	fixture_open(&f, one_hdmi, false);
 	source = vgpu_display_source(f.v);
 	fixture_modeset(&f, 0, 3);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	before = head.flips;
 	wr(&f, REG_CURCNTR(0), 0x04000027);
 	wr(&f, REG_CURPOS(0), 0x00648005);
 	wr(&f, REG_CURBASE(0), 0x200000);
 	fixture_run(&f, PERIOD_NS);
-	source->ops->head(source, 0, &head);
+	source->ops->head(source, 2, &head);
 	assert_true(head.flips > before);
 	assert_true(head.cursor.enabled);
 	assert_int_equal(head.cursor.x, -5);
@@ -364,7 +409,7 @@ static void a_grab_sees_the_guests_pixels(void **state)
 	}
 	flip(&f, 0x10000000);
 	fixture_run(&f, PERIOD_NS);
-	assert_int_equal(display_grab(vgpu_display_source(f.v), 0, &image), 0);
+	assert_int_equal(display_grab(vgpu_display_source(f.v), 2, &image), 0);
 	assert_int_equal(image.width, 1024);
 	assert_int_equal(image.height, 768);
 	for (uint32_t y = 0; y < 768; y++) {
@@ -577,6 +622,7 @@ int main(void)
 		leak_checked(late_timers_do_not_drift),
 		leak_checked(pipes_keep_their_own_beat),
 		leak_checked(a_dp_port_runs_at_its_m_over_n),
+		leak_checked(heads_are_ports_whatever_pipe_drives_them),
 		leak_checked(a_head_larger_than_the_type_is_off),
 		leak_checked(flips_latch_at_the_blank),
 		leak_checked(cursors_latch_too),

@@ -49,11 +49,14 @@ static void *sink_run(void *arg)
 	struct scene *scene = arg;
 	struct display_source *source = vgpu_display_source(scene->f.v);
 	struct display_image image = { .width = 0 };
+	struct vgpu_pipe_mode mode;
 
 	for (unsigned int i = 0; i < ROUNDS / 8; i++) {
 		int err = display_grab(source, 0, &image);
 
 		assert_true(err == 0 || err == -EAGAIN);
+		vgpu_display_pipe(scene->f.v, 0, &mode);
+		assert_true(mode.head == 0 || !mode.active);
 	}
 	display_image_fini(&image);
 	return NULL;
