@@ -185,25 +185,27 @@ static void display_get(void *opaque, json_t *params, struct control_reply *repl
 static void set_mode(void *opaque, json_t *params, struct control_reply *reply)
 {
 	struct serve *serve = opaque;
-	const struct vgpu_type *type = serve->options.type;
-	uint32_t index, width, height, refresh_hz;
+	struct vgpu *vgpu = serve->vgpu ? vgpu_device_vgpu(serve->vgpu) : NULL;
+	uint32_t index;
 	struct vgpu_port_config *port = take_port(serve, params, &index, reply);
+	struct vgpu_port_config wanted;
+	char why[160];
 	int err;
 
-	if (!port || take_uint(params, "width", type->max_width, 0, &width, reply) ||
-	    take_uint(params, "height", type->max_height, 0, &height, reply) ||
-	    take_uint(params, "refresh_hz", 144, 0, &refresh_hz, reply))
+	if (!port)
 		return;
-	err = vgpu_display_set_mode(vgpu_device_vgpu(serve->vgpu), index, width, height,
-				    refresh_hz);
+	wanted = *port;
+	if (take_uint(params, "width", UINT32_MAX, 0, &wanted.width, reply) ||
+	    take_uint(params, "height", UINT32_MAX, 0, &wanted.height, reply) ||
+	    take_uint(params, "refresh_hz", UINT32_MAX, 0, &wanted.refresh_hz, reply))
+		return;
+	err = vgpu_display_set_mode(vgpu, index, wanted.width, wanted.height, wanted.refresh_hz);
 	if (err) {
-		control_reply_error(reply, CONTROL_FAILED, "head %u cannot show %ux%u@%u: %s",
-				    index, width, height, refresh_hz, strerror(-err));
+		vgpu_display_refusal(vgpu, &wanted, err, why, sizeof(why));
+		control_reply_error(reply, CONTROL_FAILED, "head %u: %s", index, why);
 		return;
 	}
-	port->width = width;
-	port->height = height;
-	port->refresh_hz = refresh_hz;
+	*port = wanted;
 	reply->result = port_tree(port, index);
 }
 

@@ -128,10 +128,19 @@ bool vgpu_pci_config_read(struct vgpu *vgpu, uint16_t offset, uint64_t bar0, uin
 
 void vgpu_display_tick(struct vgpu *vgpu, uint64_t now_ns);
 
-/* Changes a monitor while running; the guest sees a hotplug.  -ENODEV: no such head; -EINVAL. */
+/*
+ * Changes a monitor while running; the guest sees a hotplug.  -ENODEV: no such head; -EINVAL,
+ * -ERANGE: see vgpu_display_refusal().
+ */
 int vgpu_display_set_mode(struct vgpu *vgpu, unsigned int head, uint32_t width, uint32_t height,
 			  uint32_t refresh_hz);
 int vgpu_display_plug(struct vgpu *vgpu, unsigned int head, bool plugged);
+/*
+ * Says in @text (@size bytes) why no head can be like @wanted, and what would do: after
+ * vgpu_display_set_mode() refused it with @err, -EINVAL or -ERANGE.  Any thread.
+ */
+void vgpu_display_refusal(struct vgpu *vgpu, const struct vgpu_port_config *wanted, int err,
+			  char *text, size_t size);
 /* Where sinks take their frames from: the heads of this vGPU, those without a port left out. */
 struct display_source *vgpu_display_source(struct vgpu *vgpu);
 

@@ -586,6 +586,24 @@ static void pipes_and_heads_have_numbers_of_their_own(void **state)
 	program_end(pid);
 }
 
+/* The reason and what would do, in words. */
+static void modes_that_cannot_be_are_refused_with_a_remedy(void **state)
+{
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
+	json_t *tree, *monitor;
+
+	expect_error("display.set_mode", "{\"width\":1920,\"height\":1080,\"refresh_hz\":144}",
+		     "head 0: HDMI cannot carry 1920x1080@144: take a lower rate, or a dp port");
+	expect_error("display.set_mode", "{\"width\":3840,\"height\":2160,\"refresh_hz\":60}",
+		     "take a bigger --type");
+	expect_error("display.set_mode", "{\"width\":1023,\"height\":768}", "widths are even");
+	tree = program_json("display one --json");
+	monitor = json_array_get(json_object_get(tree, "monitors"), 0);
+	assert_int_equal(json_integer_value(json_object_get(monitor, "width")), 1024);
+	json_decref(tree);
+	program_end(pid);
+}
+
 static void a_screenshot_is_sealed(void **state)
 {
 	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
@@ -673,6 +691,7 @@ int main(int argc, char **argv)
 		in_folder(vnc_viewers_are_greeted),
 		in_folder(a_screenshot_is_sealed),
 		in_folder(pipes_and_heads_have_numbers_of_their_own),
+		in_folder(modes_that_cannot_be_are_refused_with_a_remedy),
 		in_folder(the_end_waits_for_no_picture),
 		in_folder(a_connection_may_be_inherited),
 	};

@@ -5,6 +5,7 @@
  * run with vgpu->lock held, on the thread that brought the access.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "base/trace.h"
@@ -216,25 +217,39 @@ int vgpu_display_plug(struct vgpu *v, unsigned int index, bool plugged)
 	return 0;
 }
 
-/* Told here, where it is known what is wrong with a monitor, and what would do. */
-static void port_refuse(struct vgpu *v, unsigned int index, const struct vgpu_port_config *wanted,
-			int err)
+/* "1920x1200@144", as `--mode` takes it; without a rate that nobody named. */
+static void mode_text(const struct vgpu_port_config *mode, char text[40])
+{
+	int n = snprintf(text, 40, "%ux%u", mode->width, mode->height);
+
+	if (mode->refresh_hz)
+		snprintf(text + n, 40 - (size_t)n, "@%u", mode->refresh_hz);
+}
+
+void vgpu_display_refusal(struct vgpu *v, const struct vgpu_port_config *wanted, int err,
+			  char *text, size_t size)
 {
 	const struct vgpu_type *type = v->config.type;
 	bool hdmi = wanted->kind == VGPU_PORT_HDMI;
+	struct vgpu_timing timing;
+	char mode[40];
 
+	mode_text(wanted, mode);
 	if (err == -ERANGE)
-		log_error("port %c: %s cannot carry %ux%u at %u Hz: ask for a lower rate%s",
-			  'B' + index, hdmi ? "HDMI" : "DisplayPort", wanted->width, wanted->height,
-			  wanted->refresh_hz, hdmi ? ", or for a dp port" : "");
+		snprintf(text, size, "%s cannot carry %s: take a lower rate%s",
+			 hdmi ? "HDMI" : "DisplayPort", mode, hdmi ? ", or a dp port" : "");
+	else if (type && vgpu_timing_choose(wanted->kind, wanted->width, wanted->height,
+					    wanted->refresh_hz, &timing) != -EINVAL)
+		snprintf(text, size,
+			 "a vGPU of type %s shows %ux%u at most, not %s: take a bigger --type "
+			 "(`mediant types`)",
+			 type->name, type->max_width, type->max_height, mode);
 	else
-		log_error(
-			"port %c: no monitor is %ux%u at %u Hz: widths are even, sizes from %ux%u "
-			"to %ux%u, rates from 24 to 144 Hz",
-			'B' + index, wanted->width, wanted->height, wanted->refresh_hz,
-			VGPU_MONITOR_MIN_WIDTH, VGPU_MONITOR_MIN_HEIGHT,
-			MIN(VGPU_MONITOR_MAX_WIDTH, type ? type->max_width : UINT32_MAX),
-			MIN(VGPU_MONITOR_MAX_HEIGHT, type ? type->max_height : UINT32_MAX));
+		snprintf(text, size,
+			 "no monitor is %s: widths are even, sizes from %ux%u to %ux%u, rates from "
+			 "24 to 144 Hz",
+			 mode, VGPU_MONITOR_MIN_WIDTH, VGPU_MONITOR_MIN_HEIGHT,
+			 VGPU_MONITOR_MAX_WIDTH, VGPU_MONITOR_MAX_HEIGHT);
 }
 
 int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config)
@@ -246,6 +261,7 @@ int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config)
 	for (unsigned int i = 0; i < VGPU_MAX_PORTS && display->present; i++) {
 		const struct vgpu_port_config *wanted = &config->ports[i];
 		struct vgpu_port *port = &display->ports[i];
+		char why[160];
 		int err;
 
 		if (wanted->kind == VGPU_PORT_NONE)
@@ -253,7 +269,8 @@ int vgpu_ports_init(struct vgpu *v, const struct vgpu_config *config)
 		err = port_timing(v, wanted->kind, wanted->width, wanted->height,
 				  wanted->refresh_hz, &port->timing);
 		if (err) {
-			port_refuse(v, i, wanted, err);
+			vgpu_display_refusal(v, wanted, err, why, sizeof(why));
+			log_error("head %u: %s", i, why);
 			return err;
 		}
 		port->kind = wanted->kind;

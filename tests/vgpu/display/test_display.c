@@ -556,6 +556,40 @@ static void wishes_that_cannot_be_are_refused(void **state)
 	fixture_close(&f);
 }
 
+static void expect_refusal(struct fixture *f, const struct vgpu_port_config *wanted, int err,
+			   const char *remedy)
+{
+	char why[160];
+
+	assert_int_equal(vgpu_timing_choose(wanted->kind, wanted->width, wanted->height,
+					    wanted->refresh_hz, &(struct vgpu_timing){ 0 }),
+			 err);
+	vgpu_display_refusal(f->v, wanted, err ? err : -EINVAL, why, sizeof(why));
+	assert_non_null(strstr(why, remedy));
+}
+
+/* What is wrong and what would do, each in its own words. */
+static void refusals_name_the_remedy(void **state)
+{
+	static const struct vgpu_port_config fast = { VGPU_PORT_HDMI, true, 1920, 1200, 144 };
+	static const struct vgpu_port_config fast_dp = { VGPU_PORT_DP, true, 3840, 2160, 144 };
+	static const struct vgpu_port_config odd = { VGPU_PORT_HDMI, true, 1023, 768, 0 };
+	static const struct vgpu_port_config large = { VGPU_PORT_HDMI, true, 1920, 1080, 0 };
+	struct vgpu_type small = { .name = "small", .max_width = 1024, .max_height = 768 };
+	struct fixture f;
+
+	fixture_open(&f, one_hdmi, false);
+	expect_refusal(&f, &fast, -ERANGE,
+		       "HDMI cannot carry 1920x1200@144: take a lower rate, or a dp");
+	expect_refusal(&f, &fast_dp, -ERANGE, "DisplayPort cannot carry 3840x2160@144");
+	expect_refusal(&f, &odd, -EINVAL, "no monitor is 1023x768: widths are even");
+	f.v->config.type = &small;
+	assert_int_equal(vgpu_display_set_mode(f.v, 2, 1920, 1080, 0), -EINVAL);
+	expect_refusal(&f, &large, 0,
+		       "type small shows 1024x768 at most, not 1920x1080: take a bigger --type");
+	fixture_close(&f);
+}
+
 /* At start as well: no vGPU, and a reason. */
 static void monitors_that_cannot_be_make_no_vgpu(void **state)
 {
@@ -632,6 +666,7 @@ int main(void)
 		leak_checked(a_pulse_inside_the_handler_stays_long),
 		leak_checked(no_pulse_before_it_is_enabled),
 		leak_checked(wishes_that_cannot_be_are_refused),
+		leak_checked(refusals_name_the_remedy),
 		leak_checked(monitors_that_cannot_be_make_no_vgpu),
 		leak_checked(senseless_registers_do_no_harm),
 	};
