@@ -518,15 +518,19 @@ static void *run_vcpu(void *opaque)
 	struct vcpu *vcpu = opaque;
 
 	while (!vcpu->done) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0 && errno != EINTR)
-			die(1, "KVM_RUN", errno);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			if (errno != EINTR)
+				die(1, "KVM_RUN", errno);
+			/* No exit: what the structure holds is the one before. */
+			continue;
+		}
 		vcpu->exits++;
 		/* The vGPU's own accesses are served in there, on this thread. */
 		if (mediant_vcpu_exit(vcpu->mediant))
 			continue;
 		if (vcpu->run->exit_reason == KVM_EXIT_MMIO) {
 			serve_mmio(vcpu);
-		} else if (vcpu->run->exit_reason != KVM_EXIT_INTR) {
+		} else {
 			fprintf(stderr, "tinyvmm: vCPU %u: unexpected exit %u\n", vcpu->number,
 				vcpu->run->exit_reason);
 			vcpu->failed = 100;

@@ -48,8 +48,9 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* False: the vCPU is not KVM's, and has no exits that kvm_vcpu_exit() could serve. */
 bool kvm_vcpu_has_run(const struct kvm_vcpu *vcpu);
 /*
- * After each return of KVM_RUN.  True: the exit was ours and is served, run again.  False: the
- * VMM's business; stores that came before it have been done.
+ * After each return of KVM_RUN.  True: the exit was ours and is served, run again; it is
+ * KVM_EXIT_UNKNOWN then, for KVM leaves it in place when the next KVM_RUN fails (EINTR).  False:
+ * the VMM's business; stores that came before it have been done.
  */
 bool kvm_vcpu_exit(struct kvm_vcpu *vcpu);
 /* The same for a VMM that has taken the exit apart itself. */

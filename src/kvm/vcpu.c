@@ -42,9 +42,15 @@ bool kvm_vcpu_exit(struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	if (run->exit_reason == KVM_EXIT_MMIO)
-		return kvm_vcpu_access(vcpu, gpa(run->mmio.phys_addr), run->mmio.data,
-				       run->mmio.len, run->mmio.is_write);
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		bool served = kvm_vcpu_access(vcpu, gpa(run->mmio.phys_addr), run->mmio.data,
+					      run->mmio.len, run->mmio.is_write);
+
+		/* A KVM_RUN that fails leaves it for the next one to find. */
+		if (served)
+			run->exit_reason = KVM_EXIT_UNKNOWN;
+		return served;
+	}
 	if (kvm_ring_waiting(vcpu->door))
 		kvm_ring_drain(vcpu->door);
 	return false;

@@ -266,7 +266,7 @@ static bool serve(void *opaque)
 
 	serving = place_of(at);
 	bool served = kvm_vcpu_exit(v->vcpu);
-	if (run->exit_reason != KVM_EXIT_MMIO)
+	if (!served && run->exit_reason != KVM_EXIT_MMIO)
 		return false;
 	bool of_run = (at & (BAR_BYTES - 1)) - RUNS < 4 * VCPUS;
 	if (served && serving && !(run->mmio.is_write && of_run))

@@ -138,7 +138,9 @@ static bool serve(void *opaque)
 {
 	struct machine *m = opaque;
 
-	if (!mediant_vcpu_exit(m->vcpu) && !m->rig.cpu.run->mmio.is_write)
+	if (mediant_vcpu_exit(m->vcpu))
+		return true;
+	if (!m->rig.cpu.run->mmio.is_write)
 		memset(m->rig.cpu.run->mmio.data, 0xff, 8);
 	return m->rig.cpu.run->exit_reason == KVM_EXIT_MMIO;
 }
@@ -356,6 +358,39 @@ static void stores_of_the_vmms_zone_are_its_own(void **state)
 	assert_int_equal(m.stores + m.rig.cpu.exits, 40);
 	assert_true(m.stores > 0);
 	drive(&m);
+	machine_close(&m);
+}
+
+/* Served, kicked before it is back in the guest, and shown to the library once more. */
+static bool serve_and_kick(void *opaque)
+{
+	struct machine *m = opaque;
+	struct kvm_run *run = m->rig.cpu.run;
+
+	if (!mediant_vcpu_exit(m->vcpu))
+		return serve(opaque);
+	run->immediate_exit = 1;
+	assert_int_equal(ioctl(m->rig.cpu.fd, KVM_RUN, 0), -1);
+	assert_int_equal(errno, EINTR);
+	run->immediate_exit = 0;
+	assert_int_equal(mediant_vcpu_exit(m->vcpu), 0);
+	return true;
+}
+
+static void an_exit_is_served_once(void **state)
+{
+	struct rig_job job = { .kind = RIG_STORE, .at = BAR0_AT + MASTER_IRQ, .count = 3 };
+	struct mediant_stats before, after;
+	struct machine m;
+
+	machine_open(&m, all_lent, false);
+	MEDIANT_INIT(&before);
+	MEDIANT_INIT(&after);
+	assert_int_equal(mediant_device_stats(m.device, &before), 0);
+	assert_int_equal(rig_run(&m.rig, &job, serve_and_kick, &m), 0);
+	assert_int_equal(mediant_device_stats(m.device, &after), 0);
+	assert_int_equal(after.register_writes - before.register_writes, 3);
+	assert_int_equal(after.exits - before.exits, 3);
 	machine_close(&m);
 }
 
@@ -615,6 +650,7 @@ int main(void)
 		cmocka_unit_test(they_go_where_was_said_last),
 		cmocka_unit_test(little_is_enough),
 		cmocka_unit_test(stores_of_the_vmms_zone_are_its_own),
+		cmocka_unit_test(an_exit_is_served_once),
 		cmocka_unit_test(two_vgpus_in_a_vm),
 		cmocka_unit_test(two_vms_in_a_process),
 		cmocka_unit_test(a_bar_over_memory_takes_nothing_of_it),
