@@ -296,8 +296,8 @@ MEDIANT_API void mediant_vcpu_destroy(struct mediant_vcpu *vcpu);
  * has been served, enter the guest again, its exit_reason is KVM_EXIT_UNKNOWN now; 0: it is the
  * VMM's, untouched; -EINVAL: the vCPU has no kvm_run.  A KVM_RUN that fails (EINTR) leaves the exit
  * before it in kvm_run: what was served is not served again, but the VMM must not do its own part
- * twice, so go round without a look.  Allocates nothing.  A load takes no lock that vCPUs share, but that of the ring while
- * stores wait in it, and for the data register of GMBUS the device's.
+ * twice, so go round without a look.  Allocates nothing.  A load takes no lock that vCPUs share,
+ * but that of the ring while stores wait in it, and for the data register of GMBUS the device's.
  */
 MEDIANT_API int mediant_vcpu_exit(struct mediant_vcpu *vcpu);
 /* The same for an access the VMM has taken apart itself: @len bytes at @gpa.  1 or 0. */

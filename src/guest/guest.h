@@ -369,8 +369,11 @@ bool guest_kvm_access(struct guest *guest, struct guest_vcpu *vcpu, gpa_t gpa, v
  * UINT32_MAX: there are no runs.  Any thread.
  */
 unsigned int guest_kvm_slack(struct guest *guest);
-/* Is @gpa a register that takes stores in runs?  Any thread, no lock. */
-bool guest_kvm_in_run(struct guest *guest, gpa_t gpa);
+/*
+ * Does a store of @len bytes at @gpa reach a register that takes stores in runs?  Any thread, no
+ * lock.
+ */
+bool guest_kvm_in_run(struct guest *guest, gpa_t gpa, size_t len);
 
 static inline int guest_read(struct guest *guest, gpa_t gpa, void *buf, size_t len)
 {

@@ -64,7 +64,9 @@ struct guest_kvm {
 	struct lock run_lock; /* LOCK_RUNS: slack() takes the device's */
 	struct guest_run runs[KVM_GUEST_MAX_RUNS];
 	unsigned int run_count;
-	_Atomic uint64_t run_at[KVM_GUEST_MAX_RUNS]; /* their addresses, for whoever has no lock */
+	/* Their places, for whoever has no lock; of two that change the address comes last. */
+	_Atomic uint64_t run_at[KVM_GUEST_MAX_RUNS];
+	_Atomic uint32_t run_bytes[KVM_GUEST_MAX_RUNS];
 };
 
 static inline struct guest_kvm *guest_kvm_of(struct guest *guest)

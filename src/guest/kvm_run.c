@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include "base/checked.h"
 #include "guest/kvm.h"
 
 static int set_zone(struct guest_kvm *kvm, const struct guest_run *run, bool on)
@@ -21,6 +22,13 @@ static int set_zone(struct guest_kvm *kvm, const struct guest_run *run, bool on)
 		       : 0;
 }
 
+/* With the lock held: the @index-th can be found by whoever has no lock. */
+static void show_run(struct guest_kvm *kvm, unsigned int index)
+{
+	atomic_store(&kvm->run_bytes[index], kvm->runs[index].bytes);
+	atomic_store(&kvm->run_at[index], kvm->runs[index].gpa.v);
+}
+
 /* With the lock held.  Known before KVM keeps stores back, and until it no longer does. */
 static int add_run(struct guest_kvm *kvm, const struct guest_run *run)
 {
@@ -28,7 +36,7 @@ static int add_run(struct guest_kvm *kvm, const struct guest_run *run)
 		return -ENOSPC;
 	unsigned int index = kvm->run_count++;
 	kvm->runs[index] = *run;
-	atomic_store(&kvm->run_at[index], run->gpa.v);
+	show_run(kvm, index);
 	int err = set_zone(kvm, run, true);
 	if (err)
 		atomic_store(&kvm->run_at[--kvm->run_count], 0);
@@ -44,7 +52,7 @@ static int remove_run(struct guest_kvm *kvm, const struct guest_run *run)
 		set_zone(kvm, run, false);
 		/* The one that moves into the gap is there at every moment. */
 		kvm->runs[i] = kvm->runs[--kvm->run_count];
-		atomic_store(&kvm->run_at[i], kvm->runs[i].gpa.v);
+		show_run(kvm, i);
 		atomic_store(&kvm->run_at[kvm->run_count], 0);
 		return 0;
 	}
@@ -63,14 +71,15 @@ int guest_kvm_run(struct guest *guest, const struct guest_run *run, bool on)
 	return err;
 }
 
-bool guest_kvm_in_run(struct guest *guest, gpa_t gpa)
+bool guest_kvm_in_run(struct guest *guest, gpa_t gpa, size_t len)
 {
 	struct guest_kvm *kvm = guest_kvm_of(guest);
 
 	for (unsigned int i = 0; i < KVM_GUEST_MAX_RUNS; i++) {
-		uint64_t at = atomic_load_explicit(&kvm->run_at[i], memory_order_relaxed);
+		uint64_t at = atomic_load_explicit(&kvm->run_at[i], memory_order_acquire);
+		uint32_t bytes = atomic_load_explicit(&kvm->run_bytes[i], memory_order_relaxed);
 
-		if (!at || at == gpa.v)
+		if (!at || ranges_overlap(at, bytes, gpa.v, len))
 			return at != 0;
 	}
 	return false;

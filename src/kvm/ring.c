@@ -164,33 +164,34 @@ static void drain(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 	} while ((last + RING_ENTRIES - door->head) % RING_ENTRIES > room);
 }
 
-static struct kvm_coalesced_mmio_ring *ring_of(struct kvm_door *door, struct kvm_run *run)
+struct kvm_coalesced_mmio_ring *kvm_ring_of(const struct kvm_door *door, struct kvm_run *run)
 {
-	return (void *)((uint8_t *)run + door->ring_page * PAGE_BYTES);
+	return run && door->ring_page ? (void *)((uint8_t *)run + door->ring_page * PAGE_BYTES)
+				      : NULL;
 }
 
-void kvm_ring_attach(struct kvm_door *door, struct kvm_run *run)
+void kvm_ring_attach(struct kvm_door *door, struct kvm_coalesced_mmio_ring *ring)
 {
-	struct kvm_coalesced_mmio_ring *ring = ring_of(door, run);
-
-	lock_acquire(&door->ring_lock);
-	if (!atomic_load_explicit(&door->ring, memory_order_relaxed)) {
+	if (atomic_load_explicit(&door->ring, memory_order_relaxed))
+		return;
+	/* From then on `first` is ours, and no more the oldest entry. */
+	if (!door->head_known)
 		door->head = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % RING_ENTRIES;
-		drain(door, ring);
-		atomic_store_explicit(&door->ring, ring, memory_order_release);
-	}
-	lock_release(&door->ring_lock);
+	door->head_known = true;
+	drain(door, ring);
+	atomic_store_explicit(&door->ring, ring, memory_order_release);
 }
 
-void kvm_ring_move(struct kvm_door *door, struct kvm_run *gone, struct kvm_run *other)
+void kvm_ring_move(struct kvm_door *door, const struct kvm_coalesced_mmio_ring *gone,
+		   struct kvm_coalesced_mmio_ring *other)
 {
-	lock_acquire(&door->ring_lock);
-	if (atomic_load_explicit(&door->ring, memory_order_relaxed) == ring_of(door, gone)) {
-		drain(door, ring_of(door, gone));
-		atomic_store_explicit(&door->ring, other ? ring_of(door, other) : NULL,
-				      memory_order_release);
-	}
-	lock_release(&door->ring_lock);
+	struct kvm_coalesced_mmio_ring *ring =
+		atomic_load_explicit(&door->ring, memory_order_relaxed);
+
+	if (ring != gone)
+		return;
+	drain(door, ring);
+	atomic_store_explicit(&door->ring, other, memory_order_release);
 }
 
 void kvm_ring_drain(struct kvm_door *door)

@@ -19,10 +19,10 @@ bool kvm_vcpu_access(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, size_t len, bo
 	bool served;
 
 	TRACE(kvm_exit_mmio, vcpu->number, gpa.v, len, write);
-	if (write && kvm_ring_concerns(door, gpa)) {
+	if (write && kvm_ring_concerns(vcpu, gpa, len)) {
 		served = kvm_ring_store(door, vcpu, gpa, buf, len);
 	} else {
-		if (kvm_ring_waiting(door))
+		if (kvm_ring_waiting(vcpu))
 			kvm_ring_drain(door);
 		served = guest_kvm_access(door->config.guest, &vcpu->mark, gpa, buf, len, write);
 	}
@@ -51,7 +51,7 @@ bool kvm_vcpu_exit(struct kvm_vcpu *vcpu)
 			run->exit_reason = KVM_EXIT_UNKNOWN;
 		return served;
 	}
-	if (kvm_ring_waiting(vcpu->door))
+	if (kvm_ring_waiting(vcpu))
 		kvm_ring_drain(vcpu->door);
 	return false;
 }
@@ -64,47 +64,53 @@ int kvm_vcpu_create(struct kvm_door *door, struct kvm_run *run, struct kvm_vcpu 
 
 	if (!vcpu)
 		return -ENOMEM;
-	*vcpu = (struct kvm_vcpu){ .door = door, .run = run };
+	*vcpu = (struct kvm_vcpu){ .door = door, .run = run, .ring = kvm_ring_of(door, run) };
 	guest_kvm_vcpu_add(door->config.guest, &vcpu->mark);
+	lock_acquire(&door->ring_lock);
 	lock_acquire(&door->lock);
 	vcpu->number = door->vcpu_count++;
 	vcpu->next = door->vcpus;
 	door->vcpus = vcpu;
 	lock_release(&door->lock);
-	if (run && door->ring_page)
-		kvm_ring_attach(door, run);
+	if (vcpu->ring)
+		kvm_ring_attach(door, vcpu->ring);
+	lock_release(&door->ring_lock);
 	*out = vcpu;
 	return 0;
 }
 
-/* The ring is in each vCPU's mapping: whoever goes may have lent it, so it moves to another's. */
-static void lend_ring(struct kvm_door *door, struct kvm_vcpu *gone)
+/* With both locks held. */
+static void unlink_vcpu(struct kvm_door *door, struct kvm_vcpu *vcpu)
 {
-	struct kvm_run *other = NULL;
+	struct kvm_vcpu **link = &door->vcpus;
 
-	lock_acquire(&door->lock);
-	for (struct kvm_vcpu *vcpu = door->vcpus; vcpu && !other; vcpu = vcpu->next)
-		other = vcpu->run;
-	lock_release(&door->lock);
-	kvm_ring_move(door, gone->run, other);
+	while (*link != vcpu)
+		link = &(*link)->next;
+	*link = vcpu->next;
+	door->gone_exits += vcpu->exits;
 }
 
+/*
+ * The ring is in each vCPU's mapping: whoever goes may have lent it, so it moves to another's.  In
+ * one step: the one that is chosen must not go before the ring has come to it.
+ */
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
+	struct kvm_coalesced_mmio_ring *other = NULL;
 	struct kvm_door *door;
-	struct kvm_vcpu **link;
 
 	if (!vcpu)
 		return;
 	door = vcpu->door;
+	lock_acquire(&door->ring_lock);
 	lock_acquire(&door->lock);
-	for (link = &door->vcpus; *link != vcpu; link = &(*link)->next)
-		;
-	*link = vcpu->next;
-	door->gone_exits += vcpu->exits;
+	unlink_vcpu(door, vcpu);
+	for (struct kvm_vcpu *v = door->vcpus; v && !other; v = v->next)
+		other = v->ring;
 	lock_release(&door->lock);
-	if (vcpu->run && door->ring_page)
-		lend_ring(door, vcpu);
+	if (vcpu->ring)
+		kvm_ring_move(door, vcpu->ring, other);
+	lock_release(&door->ring_lock);
 	guest_kvm_vcpu_remove(door->config.guest, &vcpu->mark);
 	free(vcpu);
 }

@@ -135,6 +135,8 @@ void mediant_device_destroy(struct mediant_device *device)
 		pthread_join(device->thread, NULL);
 	}
 	vgpu_device_destroy(device->inside);
+	/* Its runs have gone: all of the ring's room is for the stores of others. */
+	kvm_door_drain(device->vm->door);
 	if (device->loop_ready)
 		loop_fini(&device->loop);
 	lock_fini(&device->lock);

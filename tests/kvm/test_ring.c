@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "guest/kvm.h"
@@ -30,6 +32,7 @@
 struct model {
 	struct guest *guest;
 	struct kvm_door *door;
+	int ring_fd; /* one page, which each vCPU has mapped */
 	struct kvm_coalesced_mmio_ring *ring;
 	bool old_kernel;
 	pthread_mutex_t ring_lock; /* KVM's own */
@@ -159,6 +162,7 @@ static void model_open(struct model *m, bool old_kernel, uint32_t start)
 			.gpa = gpa(AT + 4 * i), .bytes = 4, .slack = device_slack, .opaque = m
 		};
 		guest_kvm_of(m->guest)->run_at[i] = AT + 4 * i;
+		guest_kvm_of(m->guest)->run_bytes[i] = 4;
 	}
 	guest_kvm_of(m->guest)->run_count = ENGINES;
 	struct kvm_door_config door = {
@@ -167,19 +171,44 @@ static void model_open(struct model *m, bool old_kernel, uint32_t start)
 	assert_int_equal(kvm_door_create(&door, &m->door), 0);
 	barrier_model = m;
 	m->door->barrier = model_barrier;
-	m->ring = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
-	memset(m->ring, 0, PAGE_BYTES);
+	m->door->ring_page = 1;
+	m->ring_fd = memfd_create("ring", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(m->ring_fd, PAGE_BYTES), 0);
+	m->ring = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, m->ring_fd, 0);
+	assert_ptr_not_equal(m->ring, MAP_FAILED);
 	m->ring->first = m->ring->last = start;
-	m->door->head = start;
-	atomic_store(&m->door->ring, m->ring);
-	kvm_door_drain(m->door);
 }
 
 static void model_close(struct model *m)
 {
 	kvm_door_destroy(m->door);
 	guest_kvm_destroy(m->guest);
-	free(m->ring);
+	munmap(m->ring, PAGE_BYTES);
+	close(m->ring_fd);
+}
+
+/* With a mapping like KVM's: struct kvm_run, then the ring. */
+static struct kvm_vcpu *vcpu_open(struct model *m)
+{
+	struct kvm_vcpu *vcpu;
+	uint8_t *run = mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(run, MAP_FAILED);
+	assert_ptr_equal(mmap(run + PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, m->ring_fd, 0),
+			 run + PAGE_BYTES);
+	assert_int_equal(kvm_vcpu_create(m->door, (struct kvm_run *)run, &vcpu), 0);
+	return vcpu;
+}
+
+/* Whoever looks there afterwards faults. */
+static void vcpu_close(struct kvm_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	kvm_vcpu_destroy(vcpu);
+	munmap(run, 2 * PAGE_BYTES);
 }
 
 /* Four stores to @engine, of which the fourth must have been seen when the last returns. */
@@ -201,7 +230,7 @@ static void a_run_exits_once(void **state)
 		uint32_t value = 0;
 
 		model_open(&m, old, 0);
-		assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+		vcpu = vcpu_open(&m);
 		for (unsigned int i = 0; i < 1000; i++) {
 			assert_int_equal(submit(&m, vcpu, i % ENGINES, &value), 1);
 			assert_int_equal(m.submissions[i % ENGINES], i / ENGINES + 1);
@@ -209,7 +238,7 @@ static void a_run_exits_once(void **state)
 			if (i % 3 == 0)
 				kvm_door_drain(m.door);
 		}
-		kvm_vcpu_destroy(vcpu);
+		vcpu_close(vcpu);
 		model_close(&m);
 	}
 }
@@ -224,7 +253,7 @@ static void over_the_end(void **state)
 		unsigned int exits = 0;
 
 		model_open(&m, old, 0);
-		assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+		vcpu = vcpu_open(&m);
 		for (unsigned int i = 0; i < 1000; i++) {
 			assert_false(store(&m, vcpu, AT + PLAIN_AT, 0));
 			kvm_door_drain(m.door);
@@ -237,7 +266,7 @@ static void over_the_end(void **state)
 		assert_int_equal(m.out_of_order, 0);
 		/* Two only where the end is near. */
 		assert_true(exits <= 1000 + 1000 / 100);
-		kvm_vcpu_destroy(vcpu);
+		vcpu_close(vcpu);
 		model_close(&m);
 	}
 }
@@ -254,10 +283,10 @@ static void wherever_it_starts(void **state)
 			uint32_t value = 0;
 
 			model_open(&m, old, start);
-			assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+			vcpu = vcpu_open(&m);
 			submit(&m, vcpu, 2, &value);
 			assert_int_equal(m.submissions[2], 1);
-			kvm_vcpu_destroy(vcpu);
+			vcpu_close(vcpu);
 			model_close(&m);
 		}
 	}
@@ -270,13 +299,13 @@ static void a_load_sees_the_stores_before_it(void **state)
 	uint32_t value;
 
 	model_open(&m, false, 0);
-	assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+	vcpu = vcpu_open(&m);
 	assert_false(store(&m, vcpu, AT + 4, 0));
 	assert_false(store(&m, vcpu, AT + 4, 1));
 	assert_int_equal(m.next[1], 0);
 	assert_true(kvm_vcpu_access(vcpu, gpa(AT + 4), &value, 4, false));
 	assert_int_equal(value, 2);
-	kvm_vcpu_destroy(vcpu);
+	vcpu_close(vcpu);
 	model_close(&m);
 }
 
@@ -286,13 +315,121 @@ static void stores_of_others_are_handed_on(void **state)
 	struct model m;
 
 	model_open(&m, false, 0);
-	assert_int_equal(kvm_vcpu_create(m.door, NULL, &vcpu), 0);
+	vcpu = vcpu_open(&m);
 	assert_true(kernel_takes(&m, AT - 0x1000, 0));
 	assert_true(kernel_takes(&m, AT, 0));
 	kvm_door_drain(m.door);
 	assert_int_equal(m.foreign, 1);
 	assert_int_equal(m.next[0], 1);
-	kvm_vcpu_destroy(vcpu);
+	vcpu_close(vcpu);
+	model_close(&m);
+}
+
+/* KVM leaves an exit in its place when the next KVM_RUN is interrupted. */
+static void an_exit_is_served_once(void **state)
+{
+	struct kvm_vcpu *vcpu;
+	struct model m;
+
+	model_open(&m, false, 0);
+	vcpu = vcpu_open(&m);
+	vcpu->run->exit_reason = KVM_EXIT_MMIO;
+	vcpu->run->mmio.phys_addr = AT;
+	vcpu->run->mmio.len = 4;
+	vcpu->run->mmio.is_write = true;
+	assert_true(kvm_vcpu_exit(vcpu));
+	assert_false(kvm_vcpu_exit(vcpu));
+	assert_int_equal(m.next[0], 1);
+	/* The VMM's is the VMM's. */
+	vcpu->run->exit_reason = KVM_EXIT_MMIO;
+	vcpu->run->mmio.phys_addr = AT - 0x1000;
+	assert_false(kvm_vcpu_exit(vcpu));
+	assert_int_equal(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+	vcpu_close(vcpu);
+	model_close(&m);
+}
+
+/* A store that reaches one by another address changes its room as well. */
+static void a_run_is_known_by_all_its_bytes(void **state)
+{
+	struct model m;
+
+	model_open(&m, false, 0);
+	assert_true(guest_kvm_in_run(m.guest, gpa(AT), 4));
+	assert_true(guest_kvm_in_run(m.guest, gpa(AT - 4), 8));
+	assert_true(guest_kvm_in_run(m.guest, gpa(AT + 4 * ENGINES - 1), 1));
+	assert_false(guest_kvm_in_run(m.guest, gpa(AT - 4), 4));
+	assert_false(guest_kvm_in_run(m.guest, gpa(AT + 4 * ENGINES), 8));
+	model_close(&m);
+}
+
+/* The last one takes the ring along; the next finds there what has been served already. */
+static void the_ring_outlives_its_vcpus(void **state)
+{
+	struct kvm_vcpu *vcpu, *other;
+	uint32_t value = 0;
+	struct model m;
+
+	model_open(&m, false, 0);
+	for (unsigned int i = 0; i < 50; i++) {
+		vcpu = vcpu_open(&m);
+		assert_int_equal(submit(&m, vcpu, 0, &value), 1);
+		/* What waits is served before its mapping goes. */
+		assert_false(store(&m, vcpu, AT, value++));
+		other = i % 2 ? vcpu_open(&m) : NULL;
+		vcpu_close(vcpu);
+		assert_int_equal(m.next[0], value);
+		/* By the other's mapping, and for it. */
+		vcpu = other ? other : vcpu_open(&m);
+		for (unsigned int n = 0; n < 3; n++)
+			assert_int_equal(store(&m, vcpu, AT, value++), n == 2);
+		vcpu_close(vcpu);
+		assert_null(m.door->ring);
+		assert_int_equal(m.submissions[0], 2 * (i + 1));
+	}
+	assert_int_equal(m.out_of_order + m.foreign, 0);
+	model_close(&m);
+}
+
+/* Whose accesses the VMM brings, and who has no mapping: sees the stores before them all the same.
+ */
+static void a_vcpu_without_a_mapping(void **state)
+{
+	struct kvm_vcpu *vcpu, *bare;
+	struct model m;
+	uint32_t value = 0;
+
+	model_open(&m, false, 0);
+	assert_int_equal(kvm_vcpu_create(m.door, NULL, &bare), 0);
+	assert_true(kvm_vcpu_access(bare, gpa(AT + PLAIN_AT), &value, 4, true));
+	vcpu = vcpu_open(&m);
+	assert_false(store(&m, vcpu, AT + 4, value++));
+	assert_true(kvm_vcpu_access(bare, gpa(AT + 4), &value, 4, false));
+	assert_int_equal(value, 1);
+	vcpu_close(vcpu);
+	assert_true(kvm_vcpu_access(bare, gpa(AT + 4), &value, 4, false));
+	kvm_vcpu_destroy(bare);
+	model_close(&m);
+}
+
+/* Not by that of another, which may be on its way out. */
+static void each_glances_by_its_own_mapping(void **state)
+{
+	struct kvm_vcpu *lender, *vcpu;
+	struct model m;
+	uint32_t value = 0;
+
+	model_open(&m, false, 0);
+	lender = vcpu_open(&m);
+	vcpu = vcpu_open(&m);
+	assert_ptr_equal(m.door->ring, lender->ring);
+	assert_int_equal(mprotect(lender->ring, PAGE_BYTES, PROT_NONE), 0);
+	assert_true(kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, false));
+	assert_true(kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, true));
+	assert_int_equal(mprotect(lender->ring, PAGE_BYTES, PROT_READ | PROT_WRITE), 0);
+	vcpu_close(lender);
+	assert_ptr_equal(m.door->ring, vcpu->ring);
+	vcpu_close(vcpu);
 	model_close(&m);
 }
 
@@ -300,27 +437,26 @@ static void stores_of_others_are_handed_on(void **state)
 
 static void *plain_vcpu(void *opaque)
 {
-	struct model *m = opaque;
-	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu *vcpu = opaque;
 	uint32_t value = 7;
 
-	kvm_vcpu_create(m->door, NULL, &vcpu);
 	kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, true);
 	kvm_vcpu_access(vcpu, gpa(AT + PLAIN_AT), &value, 4, false);
-	kvm_vcpu_destroy(vcpu);
 	return NULL;
 }
 
 /* While nothing waits, neither a load nor a store of another register needs the ring's lock. */
 static void plain_accesses_do_not_wait_for_the_ring(void **state)
 {
+	struct kvm_vcpu *vcpu;
 	struct timespec end;
 	pthread_t thread;
 	struct model m;
 
 	model_open(&m, false, 0);
+	vcpu = vcpu_open(&m);
 	lock_acquire(&m.door->ring_lock);
-	pthread_create(&thread, NULL, plain_vcpu, &m);
+	pthread_create(&thread, NULL, plain_vcpu, vcpu);
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += 10;
 	int err = pthread_timedjoin_np(thread, NULL, &end);
@@ -328,6 +464,7 @@ static void plain_accesses_do_not_wait_for_the_ring(void **state)
 	if (err)
 		pthread_join(thread, NULL);
 	assert_int_equal(err, 0);
+	vcpu_close(vcpu);
 	model_close(&m);
 }
 
@@ -361,10 +498,9 @@ static bool arrives(struct cpu *cpu)
 static void *cpu_thread(void *opaque)
 {
 	struct cpu *cpu = opaque;
-	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu *vcpu = vcpu_open(cpu->m);
 	uint32_t value = 0, seed = cpu->engine, got;
 
-	kvm_vcpu_create(cpu->m->door, NULL, &vcpu);
 	while (!atomic_load_explicit(&ending, memory_order_relaxed)) {
 		submit(cpu->m, vcpu, cpu->engine, &value);
 		cpu->submitted++;
@@ -375,8 +511,13 @@ static void *cpu_thread(void *opaque)
 			store(cpu->m, vcpu, AT + PLAIN_AT, 0);
 		if (seed >> 30 == 1)
 			kvm_vcpu_access(vcpu, gpa(AT), &got, 4, false);
+		/* Unplugged, with its mapping, and plugged in again. */
+		if (seed >> 28 == 8) {
+			vcpu_close(vcpu);
+			vcpu = vcpu_open(cpu->m);
+		}
 	}
-	kvm_vcpu_destroy(vcpu);
+	vcpu_close(vcpu);
 	return NULL;
 }
 
@@ -422,6 +563,11 @@ int main(void)
 		cmocka_unit_test(wherever_it_starts),
 		cmocka_unit_test(a_load_sees_the_stores_before_it),
 		cmocka_unit_test(stores_of_others_are_handed_on),
+		cmocka_unit_test(an_exit_is_served_once),
+		cmocka_unit_test(a_run_is_known_by_all_its_bytes),
+		cmocka_unit_test(the_ring_outlives_its_vcpus),
+		cmocka_unit_test(a_vcpu_without_a_mapping),
+		cmocka_unit_test(each_glances_by_its_own_mapping),
 		cmocka_unit_test(plain_accesses_do_not_wait_for_the_ring),
 		cmocka_unit_test(runs_of_several_vcpus_all_arrive),
 	};

@@ -358,6 +358,31 @@ static void stores_of_the_vmms_zone_are_its_own(void **state)
 	assert_int_equal(m.stores + m.rig.cpu.exits, 40);
 	assert_true(m.stores > 0);
 	drive(&m);
+	/* Without runs the ring is the VMM's, all of it and at once. */
+	mediant_device_destroy(m.device);
+	m.stores = 0;
+	run(&m, RIG_STORE, zone.addr, 0, 40);
+	assert_int_equal(m.rig.cpu.exits, 0);
+	assert_int_equal(m.stores, 40);
+	m.device = NULL;
+	machine_close(&m);
+}
+
+/* Eight bytes of which the last four are ELSP's: the first of its four, by another address. */
+static void a_wide_store_counts_in_a_run(void **state)
+{
+	struct rig_job wide = { .kind = RIG_PUT, .at = BAR0_AT + RING_ELSP - 4, .count = 8 };
+	struct mediant_stats stats;
+	struct machine m;
+
+	machine_open(&m, all_lent, false);
+	assert_int_equal(rig_run(&m.rig, &wide, serve, &m), 0);
+	assert_int_equal(m.rig.cpu.exits, 1);
+	run(&m, RIG_STORE, BAR0_AT + RING_ELSP, 0, 3);
+	assert_int_equal(m.rig.cpu.exits, 1);
+	MEDIANT_INIT(&stats);
+	assert_int_equal(mediant_device_stats(m.device, &stats), 0);
+	assert_int_equal(stats.coalesced, 2);
 	machine_close(&m);
 }
 
@@ -650,6 +675,7 @@ int main(void)
 		cmocka_unit_test(they_go_where_was_said_last),
 		cmocka_unit_test(little_is_enough),
 		cmocka_unit_test(stores_of_the_vmms_zone_are_its_own),
+		cmocka_unit_test(a_wide_store_counts_in_a_run),
 		cmocka_unit_test(an_exit_is_served_once),
 		cmocka_unit_test(two_vgpus_in_a_vm),
 		cmocka_unit_test(two_vms_in_a_process),
