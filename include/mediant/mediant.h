@@ -127,7 +127,9 @@ enum mediant_memory_flags {
 };
 
 /*
- * Lends guest memory: @bytes at @host are the guest's physical memory from @gpa on.  The guest may
+ * Lends guest memory: @bytes at @host are the guest's physical memory from @gpa on.  A KVM slot of
+ * the VMM's own is made afterwards: the guest may have put a BAR there, whose windows give way to
+ * lent memory, and to nothing else.  The guest may
  * run, and the GPU may be at work: both are kept out for the moment of the change.  @host stays
  * valid until removal or move has returned, or the VM is destroyed.  -EEXIST: overlaps other
  * memory; -EINVAL: empty, wraps, no @host, unknown flags, or to be installed and not whole pages;
@@ -154,11 +156,11 @@ MEDIANT_API int mediant_memory_add(struct mediant_vm *vm, uint64_t gpa, uint64_t
 MEDIANT_API int mediant_memory_add_process(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes,
 					   int pidfd, uint64_t address, unsigned int flags);
 /*
- * Moves the piece that is exactly [@gpa, @gpa + @bytes); the VMM moves its own KVM slot before or
- * after.  For the GPU it is in one place at any time; vCPUs that run are for a moment without
- * memory that is MEDIANT_MEMORY_INSTALL, and find nobody there.  -ENOENT: there is no such piece;
- * -EINVAL: wraps there, or installed and @to is no page; -EEXIST: overlaps other memory; -errno of
- * KVM.
+ * Moves the piece that is exactly [@gpa, @gpa + @bytes); the VMM moves its own KVM slot
+ * afterwards, as with mediant_memory_add().  For the GPU it is in one place at any time; vCPUs that
+ * run are for a moment without memory that is MEDIANT_MEMORY_INSTALL, and find nobody there.
+ * -ENOENT: there is no such piece; -EINVAL: wraps there, or installed and @to is no page; -EEXIST:
+ * overlaps other memory; -errno of KVM.
  */
 MEDIANT_API int mediant_memory_move(struct mediant_vm *vm, uint64_t gpa, uint64_t bytes,
 				    uint64_t to);

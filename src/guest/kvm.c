@@ -87,13 +87,17 @@ static int check_range(gpa_t gpa, uint64_t bytes, unsigned int access)
 	return 0;
 }
 
+/*
+ * The guest chooses where a BAR lies, so memory comes first: what the BAR shows there traps from
+ * now on, and the slot of ours or the VMM's finds the place free.
+ */
 static int install(struct guest_kvm *kvm, const struct guest_slot *slot)
 {
-	if (!slot->installed)
-		return 0;
 	lock_acquire(&kvm->lock);
-	int err = guest_kvm_slot_add(kvm, slot->gpa, slot->bytes, slot->host,
-				     !(slot->access & GUEST_WRITE));
+	int err = guest_kvm_make_way(kvm, slot->gpa, slot->bytes);
+	if (!err && slot->installed)
+		err = guest_kvm_slot_add(kvm, slot->gpa, slot->bytes, slot->host,
+					 !(slot->access & GUEST_WRITE));
 	lock_release(&kvm->lock);
 	return err;
 }

@@ -85,6 +85,8 @@ bool guest_kvm_slot_is_memory(const struct kvm_slot *slot, uint64_t gpa, uint64_
 int guest_kvm_slot_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 /* Those aliases that show any of the guest memory [@gpa, @gpa + @bytes); -errno of KVM: none. */
 int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
+/* Closes every window that shares a byte with [@gpa, @gpa + @bytes); -errno of KVM: none. */
+int guest_kvm_make_way(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes);
 int guest_kvm_set_region(struct guest_kvm *kvm, const struct kvm_userspace_memory_region *region);
 /* At the end. */
 void guest_kvm_slots_fini(struct guest_kvm *kvm);

@@ -150,6 +150,18 @@ int guest_kvm_aliases_remove(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes
 	return err == -ENOENT ? 0 : err;
 }
 
+static bool is_in_the_way(const struct kvm_slot *slot, uint64_t gpa, uint64_t bytes)
+{
+	return slot->kind != KVM_SLOT_MEMORY && ranges_overlap(slot->gpa, slot->bytes, gpa, bytes);
+}
+
+int guest_kvm_make_way(struct guest_kvm *kvm, uint64_t gpa, uint64_t bytes)
+{
+	int err = remove_all(kvm, is_in_the_way, gpa, bytes);
+
+	return err == -ENOENT ? 0 : err;
+}
+
 /* ---- Windows --------------------------------------------------------------------------------- */
 
 /*
@@ -176,11 +188,27 @@ static int add_alias(struct guest_kvm *kvm, const struct guest_window *window)
 			});
 }
 
-static int alias(struct guest_kvm *kvm, const struct guest_window *window)
+static int add_window(struct guest_kvm *kvm, const struct guest_window *window)
 {
+	return add(kvm, (struct kvm_slot){ .kind = KVM_SLOT_WINDOW,
+					   .gpa = window->gpa.v,
+					   .bytes = window->bytes,
+					   .host = window->host,
+					   .read_only = !window->writable });
+}
+
+/*
+ * Not where memory was lent, though KVM may have no slot there yet: the VMM's would find the place
+ * taken.  In a reader section that stays so until memory that comes sees the window.
+ */
+static int open_window(struct guest_kvm *kvm, const struct guest_window *window)
+{
+	int err = -EEXIST;
+
 	guest_enter(&kvm->guest);
 	lock_acquire(&kvm->lock);
-	int err = add_alias(kvm, window);
+	if (!guest_slots_overlap(&kvm->slots, window->gpa.v, window->bytes))
+		err = window->alias ? add_alias(kvm, window) : add_window(kvm, window);
 	lock_release(&kvm->lock);
 	guest_leave(&kvm->guest);
 	return err;
@@ -206,17 +234,10 @@ int guest_kvm_window(struct guest *guest, const struct guest_window *window, boo
 
 	if (PAGE_OFFSET(window->gpa.v | window->bytes | window->of.v | (uintptr_t)window->host))
 		return -EINVAL;
-	if (on && window->alias)
-		return alias(kvm, window);
-	lock_acquire(&kvm->lock);
 	if (on)
-		err = add(kvm, (struct kvm_slot){ .kind = KVM_SLOT_WINDOW,
-						  .gpa = window->gpa.v,
-						  .bytes = window->bytes,
-						  .host = window->host,
-						  .read_only = !window->writable });
-	else
-		err = close_window(kvm, window);
+		return open_window(kvm, window);
+	lock_acquire(&kvm->lock);
+	err = close_window(kvm, window);
 	lock_release(&kvm->lock);
 	return err;
 }

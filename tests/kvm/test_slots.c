@@ -236,6 +236,53 @@ static void a_window_does_not_close_memory(void **state)
 	free(page);
 }
 
+static int add_memory(uint64_t at, uint8_t *host, bool install)
+{
+	struct guest_kvm_memory memory = { .gpa = gpa(at),
+					   .bytes = PAGE(4),
+					   .host = host,
+					   .access = GUEST_READ | GUEST_WRITE,
+					   .install = install };
+
+	return guest_kvm_memory_add(m.guest, &memory);
+}
+
+/* The guest has put a BAR where memory is to come, the VMM's own slot or ours. */
+static void windows_give_way_to_memory(void **state)
+{
+	uint8_t *page = aligned_alloc(PAGE_BYTES, PAGE_BYTES), *host;
+	uint8_t *more = aligned_alloc(PAGE_BYTES, PAGE(4));
+
+	for (unsigned int install = 0; install < 2; install++) {
+		assert_int_equal(open_window(WINDOW_AT + PAGE(1), page, true, true), 0);
+		assert_int_equal(show(3, true), 0);
+		m.refuse = 1;
+		assert_int_equal(add_memory(WINDOW_AT, more, install), -ENOMEM);
+		m.refuse = 0;
+		assert_int_equal(in_use(), 3);
+		assert_int_equal(add_memory(WINDOW_AT, more, install), 0);
+		assert_int_equal(in_use(), 1 + install);
+		if (install) {
+			assert_int_equal(store(WINDOW_AT + PAGE(1), (void **)&host), MEMORY);
+			assert_ptr_equal(host, more + PAGE(1));
+		}
+		/* Not before it has gone. */
+		assert_int_equal(open_window(WINDOW_AT + PAGE(1), page, true, false), -ENOENT);
+		assert_int_equal(open_window(WINDOW_AT + PAGE(1), page, true, true), -EEXIST);
+		assert_int_equal(show(3, true), -EEXIST);
+		assert_int_equal(guest_kvm_memory_remove(m.guest, gpa(WINDOW_AT), PAGE(4)), 0);
+	}
+	/* Memory that moves there. */
+	assert_int_equal(add_memory(2 * WINDOW_AT, more, true), 0);
+	assert_int_equal(show(3, true), 0);
+	assert_int_equal(
+		guest_kvm_memory_move(m.guest, gpa(2 * WINDOW_AT), PAGE(4), gpa(WINDOW_AT)), 0);
+	assert_int_equal(in_use(), 2);
+	assert_int_equal(guest_kvm_memory_remove(m.guest, gpa(WINDOW_AT), PAGE(4)), 0);
+	free(page);
+	free(more);
+}
+
 /* Only what was opened, whole. */
 static void a_window_closes_itself_alone(void **state)
 {
@@ -424,6 +471,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_guest(a_window_does_not_close_memory),
+		with_guest(windows_give_way_to_memory),
 		with_guest(a_window_closes_itself_alone),
 		with_guest(memory_that_kvm_keeps_stays_lent),
 		with_guest(memory_in_pieces_goes_whole_or_not),

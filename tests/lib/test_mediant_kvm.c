@@ -516,6 +516,39 @@ static void a_bar_over_memory_takes_nothing_of_it(void **state)
 	munmap(spare, SPARE);
 }
 
+/* The guest puts the GTT where the VMM plugs memory in, by our slot or its own. */
+static void memory_is_plugged_in_where_a_bar_is(void **state)
+{
+	const uint64_t at = SPARE_AT + GTT(0);
+	uint32_t *spare = make_spare();
+	struct kvm_userspace_memory_region own = { .slot = 400,
+						   .guest_phys_addr = at,
+						   .memory_size = SPARE,
+						   .userspace_addr = (uintptr_t)spare };
+	struct machine m;
+
+	machine_open(&m, all_lent, false);
+	for (uint32_t i = 1; i < 3; i++) {
+		decode(m.device, false);
+		place(m.device, SPARE_AT, BAR2_AT);
+		put(&m, at, 0x1000);
+		assert_int_equal(m.rig.cpu.exits, 0);
+		if (i == 1)
+			assert_int_equal(add_spare(&m, at, spare), 0);
+		else
+			assert_int_equal(mediant_memory_add(m.vm, at, SPARE, spare, 0), 0);
+		/* A flush looks which windows there are to be, and opens none there. */
+		put(&m, SPARE_AT + FLUSH, 1);
+		if (i == 2)
+			assert_int_equal(ioctl(m.rig.vm_fd, KVM_SET_USER_MEMORY_REGION, &own), 0);
+		put(&m, at, i);
+		assert_int_equal(spare[0], i);
+		assert_int_equal(mediant_memory_remove(m.vm, at, SPARE), 0);
+	}
+	machine_close(&m);
+	munmap(spare, SPARE);
+}
+
 /* ---- Under a vCPU that does not stop --------------------------------------------------------- */
 
 struct busy {
@@ -680,6 +713,7 @@ int main(void)
 		cmocka_unit_test(two_vgpus_in_a_vm),
 		cmocka_unit_test(two_vms_in_a_process),
 		cmocka_unit_test(a_bar_over_memory_takes_nothing_of_it),
+		cmocka_unit_test(memory_is_plugged_in_where_a_bar_is),
 		cmocka_unit_test(memory_goes_under_a_vcpu),
 		cmocka_unit_test(a_reset_under_a_vcpu),
 		cmocka_unit_test(a_device_goes_under_a_vcpu),
