@@ -11,6 +11,7 @@
  * so.  Every round of ours has a round of the baseline beside it, so that a busy moment of the
  * machine hits both.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,8 +21,9 @@
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "bench/submission.h"
-#include "guest/guest.h"
+#include "guest/kvm.h"
 #include "kvm/kvm.h"
+#include "lib/lib.h"
 #include "mediant/mediant.h"
 
 #define ROUNDS	   9
@@ -267,6 +269,127 @@ static void bench_trap_cold(FILE *jsonl, const char *name, uint32_t offset, bool
 	share_close(&s);
 	bench_samples_fini(&ours);
 	bench_samples_fini(&clock);
+}
+
+/* ---- Flushes -----------------------------------------------------------------------------------
+ */
+
+#define FENCE	  0x100000u
+#define GFX_FLSH  0x101008u
+#define GTT	  0x800000u
+#define SHOWN	  352u /* pages that BAR2 shows */
+#define FLUSH_RAM (16ull << 20)
+
+/* A device whose windows are open, on a VM that only says that it made the slots. */
+struct flush {
+	struct loop loop;
+	struct guest *guest;
+	struct kvm_door *door;
+	struct kvm_vcpu *vcpu;
+	struct vgpu_device *device;
+	void *ram;
+	int null_fd;
+	unsigned int slots; /* asked for */
+};
+
+static unsigned int *slots_asked;
+
+static int make_believe(struct guest_kvm *kvm, const struct kvm_userspace_memory_region *region)
+{
+	++*slots_asked;
+	return 0;
+}
+
+static void flush_store(struct flush *f, uint32_t offset, uint64_t value, size_t len)
+{
+	if (!kvm_vcpu_access(f->vcpu, gpa(BAR0_AT + offset), &value, len, true))
+		bench_die("the store was not served");
+}
+
+static void flush_config(struct flush *f, uint16_t offset, uint32_t value, size_t len)
+{
+	must(vfio_device_write(vgpu_device_vfio(f->device), VFIO_PCI_CONFIG_REGION_INDEX, offset,
+			       &value, len),
+	     "config space");
+}
+
+static void flush_open(struct flush *f)
+{
+	f->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct guest_kvm_config config = { .vm_fd = f->null_fd, .slot_count = 100 };
+	struct guest_kvm_memory memory = {
+		.bytes = FLUSH_RAM,
+		.host = f->ram = aligned_alloc(PAGE_BYTES, FLUSH_RAM),
+		.access = GUEST_READ | GUEST_WRITE,
+	};
+	struct kvm_door_config door = { .vm_fd = -1 };
+	struct vgpu_device_config device = {
+		.loop = &f->loop,
+		.name = "bench",
+		.type = vgpu_types(&(size_t){ 0 }),
+		.gpu = VGPU_DEVICE_GPU_NULL,
+		.render_only = true,
+	};
+
+	slots_asked = &f->slots;
+	must(guest_kvm_create(&config, &f->guest), "guest");
+	guest_kvm_of(f->guest)->set_region = make_believe;
+	must(guest_kvm_memory_add(f->guest, &memory), "memory");
+	door.guest = device.guest = f->guest;
+	must(loop_init(&f->loop), "loop");
+	must(kvm_door_create(&door, &f->door), "door");
+	must(vgpu_device_create(&device, &f->device), "vGPU");
+	must(kvm_vcpu_create(f->door, NULL, &f->vcpu), "vCPU");
+	flush_config(f, 0x10, (uint32_t)BAR0_AT, 4);
+	flush_config(f, 0x18, (uint32_t)BAR2_AT, 4);
+	flush_config(f, 0x04, 2, 2);
+}
+
+static void flush_close(struct flush *f)
+{
+	kvm_vcpu_destroy(f->vcpu);
+	kvm_door_destroy(f->door);
+	vgpu_device_destroy(f->device);
+	loop_fini(&f->loop);
+	guest_kvm_destroy(f->guest);
+	free(f->ram);
+	close(f->null_fd);
+}
+
+static uint64_t stores_ns(struct flush *f, uint32_t offset, uint32_t value)
+{
+	uint64_t before = clock_now_ns();
+
+	for (int i = 0; i < CALLS; i++)
+		flush_store(f, offset, value, 4);
+	return (clock_now_ns() - before) / CALLS;
+}
+
+/* Surfaces in 40 stretches, more than there are windows; a flush of which none has changed. */
+static void bench_flush(FILE *jsonl, const char *name, uint32_t offset, uint32_t value)
+{
+	struct bench_samples ours, plain;
+	struct flush f = { 0 };
+
+	bench_samples_init(&ours, ROUNDS * 5);
+	bench_samples_init(&plain, ROUNDS * 5);
+	flush_open(&f);
+	for (uint32_t i = 0; i < SHOWN; i++)
+		flush_store(&f, GTT + 8 * i, (0x100ull + i + i / 9) << PAGE_SHIFT | 1, 8);
+	flush_store(&f, GFX_FLSH, 1, 4);
+	unsigned int slots = f.slots;
+	if (slots < 16)
+		bench_die("BAR2 shows nothing");
+	for (int round = 0; round < ROUNDS * 5; round++) {
+		bench_sample(&ours, stores_ns(&f, offset, value));
+		bench_sample(&plain, stores_ns(&f, GT_IIR, 0));
+	}
+	if (f.slots != slots)
+		bench_die("nothing has changed, and the slots did");
+	report(jsonl, name, &ours, "a store to GT_IIR", &plain, "the bar", 300);
+	flush_close(&f);
+	bench_samples_fini(&ours);
+	bench_samples_fini(&plain);
 }
 
 /* What our share is a share of: an exit that nobody looks at. */
@@ -565,6 +688,8 @@ int main(int argc, char **argv)
 	bench_trap(jsonl, "kvm.trap.load", MASTER_IRQ, false);
 	bench_trap_cold(jsonl, "kvm.trap.store.cold", GT_IIR, true);
 	bench_trap_cold(jsonl, "kvm.trap.load.cold", MASTER_IRQ, false);
+	bench_flush(jsonl, "kvm.trap.flush", GFX_FLSH, 1);
+	bench_flush(jsonl, "kvm.trap.fence", FENCE, 0);
 	if (missing) {
 		printf("bench: kvm.*, submit.kvm.*: the rest was not measured: %s\n", missing);
 		return jsonl ? fclose(jsonl) != 0 : 0;

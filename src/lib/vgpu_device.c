@@ -240,11 +240,14 @@ static unsigned int elsp_slack(void *opaque)
 	return vgpu_elsp_slack(device->vgpu);
 }
 
+_Static_assert(VGPU_APERTURE_RUNS <= VFIO_MAX_ALIASES, "each can be shown");
+
+/* Under the lock of the aliases. */
 static unsigned int aperture_aliases(void *opaque, struct vfio_alias *aliases)
 {
 	struct vgpu_device *device = opaque;
-	struct vgpu_aperture_run runs[VFIO_MAX_ALIASES];
-	unsigned int count = vgpu_aperture_runs(device->vgpu, runs, VFIO_MAX_ALIASES);
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
+	unsigned int count = vgpu_aperture_runs(device->vgpu, runs);
 
 	for (unsigned int i = 0; i < count; i++)
 		aliases[i] = (struct vfio_alias){ runs[i].offset, runs[i].bytes, runs[i].gpa };

@@ -149,6 +149,17 @@ static const struct vfio_alias *listed(const struct vfio_alias *alias,
 	return NULL;
 }
 
+static bool shows_already(const struct vfio_decode *decode, const struct vfio_alias *list,
+			  unsigned int count)
+{
+	if (count != decode->alias_count)
+		return false;
+	for (unsigned int i = 0; i < count; i++)
+		if (!listed(&list[i], &decode->aliases[i], 1))
+			return false;
+	return true;
+}
+
 /*
  * With the lock held: away with what is not listed, then the new ones.  When the memory map has
  * changed, what was open may have gone and what was refused may be there: all of them anew.
@@ -158,6 +169,8 @@ static void show(struct vfio_decode *decode, struct vfio_alias *list, unsigned i
 	uint64_t generation = guest_generation(decode->device->guest);
 	bool anew = generation != decode->generation;
 
+	if (likely(!anew && shows_already(decode, list, count)))
+		return;
 	for (unsigned int i = 0; i < decode->alias_count; i++)
 		if (anew || !listed(&decode->aliases[i], list, count))
 			set_alias(decode, &decode->aliases[i], false);

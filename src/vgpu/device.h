@@ -40,6 +40,14 @@ struct vgpu_counters {
 	_Atomic uint64_t frames[VGPU_PIPES], flips[VGPU_PIPES], vblanks[VGPU_PIPES];
 };
 
+/* What vgpu_aperture_runs() met last, and made of it; one call at a time. */
+struct vgpu_aperture_seen {
+	uint64_t *entries; /* of the mappable part */
+	uint64_t fences[32];
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
+	unsigned int count;
+};
+
 static inline void vgpu_count(_Atomic uint64_t *counter)
 {
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -54,6 +62,7 @@ struct vgpu {
 	struct vgpu_display *display; /* the display files'; guarded by lock */
 	struct vgpu_access_counters accesses[VGPU_ACCESS_SHARDS];
 	struct vgpu_counters counters;
+	struct vgpu_aperture_seen seen;
 
 	/* What commands with privilege may do; constant. */
 	struct scan_audit audit;

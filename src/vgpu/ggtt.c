@@ -7,12 +7,20 @@
 #include "vgpu/ggtt.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/tiling.h"
 #include "base/trace.h"
 #include "vgpu/mmio.h"
+
+#define SEEN_AT_ONCE 8u /* entries that are compared at once; some beyond the last may be */
+
+static uint32_t mappable_pages(const struct vgpu *v)
+{
+	return (uint32_t)(v->config.type->mappable_bytes >> PAGE_SHIFT);
+}
 
 int vgpu_ggtt_init(struct vgpu *v)
 {
@@ -22,7 +30,8 @@ int vgpu_ggtt_init(struct vgpu *v)
 	if (map == MAP_FAILED)
 		return -errno;
 	v->ggtt = map;
-	return 0;
+	v->seen.entries = calloc(mappable_pages(v) + SEEN_AT_ONCE, sizeof(*v->seen.entries));
+	return v->seen.entries ? 0 : -ENOMEM;
 }
 
 void vgpu_ggtt_fini(struct vgpu *v)
@@ -30,6 +39,7 @@ void vgpu_ggtt_fini(struct vgpu *v)
 	if (v->ggtt)
 		munmap(v->ggtt, VGPU_GGTT_BYTES);
 	v->ggtt = NULL;
+	free(v->seen.entries);
 }
 
 void vgpu_ggtt_reset(struct vgpu *v)
@@ -186,17 +196,28 @@ static struct piece tiled_piece(uint64_t start, uint64_t offset, enum tiling til
 	return (struct piece){ at, run };
 }
 
-/* True when fence @i covers @at; its two halves. */
-static bool fence_covers(struct vgpu *v, uint32_t i, uint64_t at, uint32_t *lo, uint32_t *hi)
+/* Both halves of fence @i; the high one only if it is valid. */
+static uint64_t fence_load(struct vgpu *v, uint32_t i)
 {
-	*lo = vgpu_vreg(v, REG_FENCE_REG + 8 * i);
-	if (likely(!(*lo & FENCE_VALID)) || at < (*lo & 0xfffff000u))
-		return false;
-	*hi = vgpu_vreg(v, REG_FENCE_REG + 8 * i + 4);
-	return at < (uint64_t)(*hi & 0xfffff000u) + PAGE_BYTES;
+	uint32_t lo = vgpu_vreg(v, REG_FENCE_REG + 8 * i);
+
+	if (likely(!(lo & FENCE_VALID)))
+		return 0;
+	return (uint64_t)vgpu_vreg(v, REG_FENCE_REG + 8 * i + 4) << 32 | lo;
 }
 
-static uint32_t fence_count(struct vgpu *v)
+static uint64_t fence_start(uint64_t fence)
+{
+	return fence & 0xfffff000u;
+}
+
+static bool fence_covers(uint64_t fence, uint64_t at)
+{
+	return (fence & FENCE_VALID) && at >= fence_start(fence) &&
+	       at < (fence >> 32 & 0xfffff000u) + PAGE_BYTES;
+}
+
+static uint32_t fence_count(const struct vgpu *v)
 {
 	return MIN(v->config.type->fences, 32u);
 }
@@ -208,13 +229,12 @@ static uint32_t fence_count(struct vgpu *v)
 static struct piece find_piece(struct vgpu *v, uint64_t at)
 {
 	for (uint32_t i = 0; i < fence_count(v); i++) {
-		uint32_t lo, hi;
+		uint64_t fence = fence_load(v, i), start = fence_start(fence);
 
-		if (likely(!fence_covers(v, i, at, &lo, &hi)))
+		if (likely(!fence_covers(fence, at)))
 			continue;
-		uint64_t start = lo & 0xfffff000u;
-		uint32_t pitch = ((hi & 0xfff) + 1) * 128;
-		if (lo & FENCE_TILE_Y)
+		uint32_t pitch = ((fence >> 32 & 0xfff) + 1) * 128;
+		if (fence & FENCE_TILE_Y)
 			return tiled_piece(start, at - start, TILING_Y, pitch);
 		if (pitch % TILE_X_WIDTH_BYTES == 0)
 			return tiled_piece(start, at - start, TILING_X, pitch);
@@ -262,38 +282,75 @@ void vgpu_aperture_write(struct vgpu *v, uint64_t offset, const void *buf, size_
 
 /* ---- Where it is plain memory ---------------------------------------------------------------- */
 
-static bool fenced(struct vgpu *v, uint64_t at)
+/*
+ * Guests flush far more often than they change what BAR2 shows, so it is first asked whether they
+ * did, a few entries at a time; what has changed is copied, and the copy is what is used.  False:
+ * all is as it was.
+ */
+static bool see_entries(struct vgpu *v)
 {
-	uint32_t lo, hi;
+	uint64_t *seen = v->seen.entries;
+	uint32_t pages = mappable_pages(v);
+	bool changed = false;
 
+	for (uint32_t i = 0; i < pages; i += SEEN_AT_ONCE) {
+		uint64_t differ = 0;
+
+#pragma GCC unroll 8
+		for (uint32_t n = 0; n < SEEN_AT_ONCE; n++)
+			differ |= entry_load(v, i + n) ^ seen[i + n];
+		if (likely(!differ))
+			continue;
+		for (uint32_t n = 0; n < SEEN_AT_ONCE; n++)
+			seen[i + n] = entry_load(v, i + n);
+		changed = true;
+	}
+	return changed;
+}
+
+static bool see_fences(struct vgpu *v)
+{
+	uint64_t changed = 0;
+
+	for (uint32_t i = 0; i < fence_count(v); i++) {
+		uint64_t fence = fence_load(v, i);
+
+		if (fence_start(fence) >= v->config.type->mappable_bytes)
+			fence = 0;
+		changed |= fence ^ v->seen.fences[i];
+		v->seen.fences[i] = fence;
+	}
+	return changed != 0;
+}
+
+static bool fenced(const struct vgpu *v, uint64_t at)
+{
 	for (uint32_t i = 0; i < fence_count(v); i++)
-		if (fence_covers(v, i, at, &lo, &hi))
+		if (fence_covers(v->seen.fences[i], at))
 			return true;
 	return false;
 }
 
-static bool page_shows(struct vgpu *v, uint64_t at, gpa_t *page)
+static bool page_shows(const struct vgpu *v, uint64_t at, gpa_t *page)
 {
-	return vgpu_in_share(v, at) && !fenced(v, at) &&
-	       shadow_ggtt_entry(entry_load(v, (uint32_t)(at >> PAGE_SHIFT)), page);
+	return shadow_ggtt_entry(v->seen.entries[at >> PAGE_SHIFT], page) && vgpu_in_share(v, at) &&
+	       !fenced(v, at);
 }
 
-/* Keeps the longest: @run takes the place of a shorter one when there is no room. */
-static unsigned int keep_run(struct vgpu_aperture_run *runs, unsigned int count, unsigned int max,
-			     const struct vgpu_aperture_run *run)
+/* The longest: @run takes the place of a shorter one when there is no room. */
+static void keep_run(struct vgpu_aperture_seen *seen, const struct vgpu_aperture_run *run)
 {
 	unsigned int shortest = 0;
 
-	if (count < max) {
-		runs[count] = *run;
-		return count + 1;
+	if (seen->count < VGPU_APERTURE_RUNS) {
+		seen->runs[seen->count++] = *run;
+		return;
 	}
-	for (unsigned int i = 1; i < max; i++)
-		if (runs[i].bytes < runs[shortest].bytes)
+	for (unsigned int i = 1; i < VGPU_APERTURE_RUNS; i++)
+		if (seen->runs[i].bytes < seen->runs[shortest].bytes)
 			shortest = i;
-	if (runs[shortest].bytes < run->bytes)
-		runs[shortest] = *run;
-	return count;
+	if (seen->runs[shortest].bytes < run->bytes)
+		seen->runs[shortest] = *run;
 }
 
 /* Many entries in a row that name one page are a driver's way of saying that nothing is there. */
@@ -302,26 +359,35 @@ static bool is_filler(const struct vgpu_aperture_run *run, const struct vgpu_ape
 	return run->bytes == PAGE_BYTES && last->bytes == PAGE_BYTES && run->gpa.v == last->gpa.v;
 }
 
-unsigned int vgpu_aperture_runs(struct vgpu *v, struct vgpu_aperture_run *runs, unsigned int max)
+static void find_runs(struct vgpu *v)
 {
+	uint64_t mappable = (uint64_t)mappable_pages(v) << PAGE_SHIFT, end;
 	struct vgpu_aperture_run last = { 0 };
-	unsigned int count = 0;
-	uint64_t end;
 
-	for (uint64_t at = 0; at < v->config.type->mappable_bytes; at = end) {
+	v->seen.count = 0;
+	for (uint64_t at = 0; at < mappable; at = end) {
 		struct vgpu_aperture_run run = { .offset = at, .bytes = PAGE_BYTES };
 		gpa_t next;
 
 		end = at + PAGE_BYTES;
 		if (!page_shows(v, at, &run.gpa))
 			continue;
-		for (; end < v->config.type->mappable_bytes && page_shows(v, end, &next) &&
-		       next.v == run.gpa.v + run.bytes;
+		for (;
+		     end < mappable && page_shows(v, end, &next) && next.v == run.gpa.v + run.bytes;
 		     end += PAGE_BYTES)
 			run.bytes += PAGE_BYTES;
 		if (!is_filler(&run, &last))
-			count = keep_run(runs, count, max, &run);
+			keep_run(&v->seen, &run);
 		last = run;
 	}
-	return count;
+}
+
+unsigned int vgpu_aperture_runs(struct vgpu *v, struct vgpu_aperture_run *runs)
+{
+	bool entries = see_entries(v), fences = see_fences(v);
+
+	if (entries || fences)
+		find_runs(v);
+	memcpy(runs, v->seen.runs, v->seen.count * sizeof(*runs));
+	return v->seen.count;
 }

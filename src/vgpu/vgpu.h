@@ -114,14 +114,15 @@ void vgpu_aperture_write(struct vgpu *vgpu, uint64_t offset, const void *buf, si
 
 /*
  * Guest memory that BAR2 shows as it is: pages of the share that have an entry and no fence, in
- * stretches that are contiguous on both sides; the @max longest, and how many.  Any thread.
+ * stretches that are contiguous on both sides; the longest, and how many.  Any thread, one at a
+ * time.  Costs little when nothing has changed since the last call.
  */
+#define VGPU_APERTURE_RUNS 16u
 struct vgpu_aperture_run {
 	uint64_t offset, bytes;
 	gpa_t gpa;
 };
-unsigned int vgpu_aperture_runs(struct vgpu *vgpu, struct vgpu_aperture_run *runs,
-				unsigned int max);
+unsigned int vgpu_aperture_runs(struct vgpu *vgpu, struct vgpu_aperture_run *runs);
 
 /* Config bytes of an integrated Intel GPU: 0x50 GMCH_CTL, 0x5C BDSM, 0xFC ASLS (needs BAR0). */
 bool vgpu_pci_config_read(struct vgpu *vgpu, uint16_t offset, uint64_t bar0, uint8_t *value);

@@ -210,38 +210,83 @@ static void runs_are_contiguous_on_both_sides(void **state)
 	const uint32_t last =
 		(uint32_t)(vgpu_type_find(DRIVER_TYPE)->mappable_bytes / PAGE_BYTES) - 1;
 	struct driver *d = *state;
-	struct vgpu_aperture_run runs[4];
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
 
-	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 0);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs), 0);
 	set_entries(d, 1, 3, 0x100);
 	set_entries(d, 4, 2, 0x200);	/* beside it, but not in memory */
 	set_entries(d, last, 2, 0x300); /* the second is outside the share */
-	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 3);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs), 3);
 	assert_true(runs[0].offset == 0x1000 && runs[0].bytes == 0x3000);
 	assert_true(runs[0].gpa.v == 0x100000);
 	assert_true(runs[1].offset == 0x4000 && runs[1].bytes == 0x2000);
 	assert_true(runs[2].offset == last * PAGE_BYTES && runs[2].bytes == 0x1000);
-	/* Too many: the longest are kept. */
-	assert_int_equal(vgpu_aperture_runs(d->v, runs, 2), 2);
-	assert_true(runs[0].bytes == 0x3000 && runs[1].bytes == 0x2000);
 	/* A fence over the middle of the first. */
 	driver_write(d, REG_FENCE_REG + 4, 0x2003);
 	driver_write(d, REG_FENCE_REG, 0x2001);
-	assert_int_equal(vgpu_aperture_runs(d->v, runs, 4), 4);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs), 4);
 	assert_true(runs[0].offset == 0x1000 && runs[0].bytes == 0x1000);
 	assert_true(runs[1].offset == 0x3000 && runs[1].bytes == 0x1000);
+}
+
+static void the_longest_runs_are_kept(void **state)
+{
+	struct driver *d = *state;
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
+	unsigned int two = 0;
+
+	for (uint32_t i = 0; i < 3 * VGPU_APERTURE_RUNS; i++)
+		set_entries(d, 4 * i, i % 4 ? 1 : 2, 0x100 + 0x10 * i);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs), VGPU_APERTURE_RUNS);
+	for (unsigned int i = 0; i < VGPU_APERTURE_RUNS; i++)
+		two += runs[i].bytes == 2 * PAGE_BYTES;
+	assert_int_equal(two, 3 * VGPU_APERTURE_RUNS / 4);
+}
+
+/* What was made of entries and fences is kept; any of them that changes is seen. */
+static void every_change_is_seen(void **state)
+{
+	const struct vgpu_type *type = vgpu_type_find(DRIVER_TYPE);
+	struct driver *d = *state;
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
+
+	for (uint32_t i = 0; i < type->mappable_bytes / PAGE_BYTES; i++) {
+		set_entries(d, i, 1, 0x500);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 1);
+		assert_int_equal(runs[0].offset, i * PAGE_BYTES);
+		assert_true(runs[0].gpa.v == 0x500000);
+		set_entries(d, i, 1, 0x501);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 1);
+		assert_true(runs[0].gpa.v == 0x501000);
+		driver_gtt_write(d, i, 0);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 0);
+	}
+	set_entries(d, 1, 2, 0x500);
+	for (uint32_t i = 0; i < type->fences; i++) {
+		driver_write(d, REG_FENCE_REG + 8 * i + 4, 0x1003);
+		driver_write(d, REG_FENCE_REG + 8 * i, 0x1001);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 1);
+		assert_int_equal(runs[0].offset, 0x2000);
+		driver_write(d, REG_FENCE_REG + 8 * i + 4, 0x2003);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 0);
+		driver_write(d, REG_FENCE_REG + 8 * i, 0);
+		assert_int_equal(vgpu_aperture_runs(d->v, runs), 1);
+		assert_true(runs[0].offset == 0x1000 && runs[0].bytes == 0x2000);
+	}
+	driver_reset(d);
+	assert_int_equal(vgpu_aperture_runs(d->v, runs), 0);
 }
 
 /* A driver lets the entries it does not use name one page. */
 static void a_scratch_page_is_no_run(void **state)
 {
 	struct driver *d = *state;
-	struct vgpu_aperture_run runs[4];
+	struct vgpu_aperture_run runs[VGPU_APERTURE_RUNS];
 
 	for (uint32_t i = 0; i < 256; i++)
 		set_entries(d, i, 1, 0x500);
 	set_entries(d, 100, 2, 0x700);
-	unsigned int count = vgpu_aperture_runs(d->v, runs, 4);
+	unsigned int count = vgpu_aperture_runs(d->v, runs);
 	/* One page of each stretch of them, and what is really there. */
 	assert_int_equal(count, 3);
 	assert_true(runs[1].offset == 100 * PAGE_BYTES && runs[1].bytes == 0x2000);
@@ -261,6 +306,8 @@ int main(void)
 		with_vgpu(copies_of_graphics_memory_ignore_fences),
 		cmocka_unit_test(the_mappable_share_has_room_for_pieces_but_no_console),
 		with_vgpu(runs_are_contiguous_on_both_sides),
+		with_vgpu(the_longest_runs_are_kept),
+		with_vgpu(every_change_is_seen),
 		with_vgpu(a_scratch_page_is_no_run),
 	};
 
