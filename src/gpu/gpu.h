@@ -273,6 +273,15 @@ enum gpu_interrupt {
 	GPU_INTERRUPT_WAIT_SEMAPHORE = BIT(11),
 };
 
+/* What MI_DISPLAY_FLIP says, each value as the plane's register has it. */
+struct gpu_flip {
+	unsigned int pipe;  /* 0 to 2 */
+	unsigned int plane; /* of the pipe, 0 to 2 */
+	uint32_t stride;    /* PLANE_STRIDE */
+	uint32_t tiling;    /* the field of PLANE_CTL */
+	uint32_t surface;   /* PLANE_SURF */
+};
+
 /* What the GPU asks of its owner; called on the lane's thread, in the middle of run(). */
 struct gpu_client_ops {
 	/* Registers the command streamer does not own itself.  Offsets are absolute, aligned to 4.
@@ -280,6 +289,9 @@ struct gpu_client_ops {
 	uint32_t (*reg_read)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset);
 	void (*reg_write)(struct gpu_client *client, enum gpu_engine engine, uint32_t offset,
 			  uint32_t value);
+	/* The plane shows another surface.  Not by reg_write: no other command may do that.  NULL:
+	 * there is no display. */
+	void (*flip)(struct gpu_client *client, const struct gpu_flip *flip);
 	/* enum gpu_interrupt bits. */
 	void (*interrupt)(struct gpu_client *client, enum gpu_engine engine, uint32_t bits);
 	/* The workload reached its tail: the newest tail (lite restore), the same when there is

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "vgpu/display/vgpu_display.h"
 #include "vgpu/ggtt.h"
 #include "vgpu/irq.h"
 #include "vgpu/mmio.h"
@@ -109,6 +110,11 @@ static void client_reg_write(struct gpu_client *client, enum gpu_engine engine, 
 	vgpu_reg_write_cs(to_engine(client)->vgpu, engine, offset, value);
 }
 
+static void client_flip(struct gpu_client *client, const struct gpu_flip *flip)
+{
+	vgpu_display_flip(to_engine(client)->vgpu, flip);
+}
+
 static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, uint32_t bits)
 {
 	struct vgpu_engine *e = to_engine(client);
@@ -161,6 +167,7 @@ static void client_fault(struct gpu_client *client, const struct gpu_fault *faul
 static const struct gpu_client_ops client_ops = {
 	.reg_read = client_reg_read,
 	.reg_write = client_reg_write,
+	.flip = client_flip,
 	.interrupt = client_interrupt,
 	.ring_tail = client_ring_tail,
 	.fault = client_fault,

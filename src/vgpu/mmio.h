@@ -50,6 +50,17 @@ static inline void vgpu_vreg_set(struct vgpu *v, uint32_t offset, uint32_t value
 	atomic_store_explicit(&v->vreg[offset / 4], value, memory_order_relaxed);
 }
 
+/* The bits of @mask only; nothing that others store to the rest meanwhile is lost. */
+static inline void vgpu_vreg_replace(struct vgpu *v, uint32_t offset, uint32_t mask, uint32_t value)
+{
+	_Atomic uint32_t *reg = &v->vreg[offset / 4];
+	uint32_t old = atomic_load_explicit(reg, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(reg, &old, (old & ~mask) | (value & mask),
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 /* Stores as the row's attributes say (masked, w1c, wmask, ro), without the handler. */
 void vgpu_reg_store(struct vgpu *v, uint32_t offset, uint32_t value);
 

@@ -95,6 +95,14 @@ static void client_reg_write(struct gpu_client *client, enum gpu_engine engine, 
 		rig->registers[offset / 4] = value;
 }
 
+static void client_flip(struct gpu_client *client, const struct gpu_flip *flip)
+{
+	struct rig *rig = to_rig(client);
+
+	rig->flip = *flip;
+	rig->flips++;
+}
+
 static void client_interrupt(struct gpu_client *client, enum gpu_engine engine, uint32_t bits)
 {
 	struct rig *rig = to_rig(client);
@@ -131,6 +139,7 @@ static bool client_yield(struct gpu_client *client)
 static const struct gpu_client_ops client_ops = {
 	.reg_read = client_reg_read,
 	.reg_write = client_reg_write,
+	.flip = client_flip,
 	.interrupt = client_interrupt,
 	.ring_tail = client_ring_tail,
 	.fault = client_fault,

@@ -50,7 +50,9 @@ struct rig {
 	uint32_t registers[0x23000 / 4]; /* of the client */
 	uint32_t register_writes;
 	uint32_t last_register, last_value; /* written */
-	uint32_t new_tail;		    /* what ring_tail answers, when not UINT32_MAX */
+	struct gpu_flip flip;		    /* the last one */
+	uint32_t flips;
+	uint32_t new_tail; /* what ring_tail answers, when not UINT32_MAX */
 	uint32_t interrupts[RIG_EVENTS];
 	uint32_t interrupt_count;
 	uint64_t data_at_interrupt; /* the qword at RIG_DATA of the GGTT then */

@@ -368,6 +368,41 @@ static void context_time_grows(void **state)
 	assert_true(driver_context_get(d, &ctx, CTX_TIMESTAMP) >= first);
 }
 
+/* ---- A flip in the ring ---- */
+
+static int setup_with_display(void **state)
+{
+	static struct driver d;
+
+	driver_open(&d, false);
+	driver_start(&d);
+	*state = &d;
+	return 0;
+}
+
+/* As if its registers had been written; of a pipe that is off it shows at once. */
+static void a_command_flips_a_plane(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	uint32_t flips = 0;
+
+	driver_write(d, REG_PLANE_CTL(1, 0), 0x84000000 | 1u << 10);
+	for (enum gpu_engine engine = GPU_RCS; engine <= GPU_BCS; engine++) {
+		uint32_t surface = (engine + 1u) << 16, pitch = 0x40 + engine;
+		const uint32_t dw[] = { 0x0a000101, pitch << 6 | 4, surface | 1, MI_NOOP };
+
+		driver_context_init(d, &ctx, engine, 0x20);
+		driver_emit(d, &ctx, dw, ARRAY_SIZE(dw));
+		driver_run_alone(d, &ctx);
+		assert_int_equal(driver_read(d, REG_PLANE_CTL(1, 0)), 0x84000000 | 4u << 10);
+		assert_int_equal(driver_read(d, REG_PLANE_STRIDE(1, 0)), pitch);
+		assert_int_equal(driver_read(d, REG_PLANE_SURF(1, 0)), surface);
+		assert_int_equal(driver_read(d, REG_PLANE_SURFLIVE(1, 0)), surface);
+		assert_int_equal(driver_read(d, REG_PIPE_FLIPCOUNT(1)), ++flips);
+	}
+}
+
 /* ---- Legacy tables ---- */
 
 static void four_page_directories(void **state)
@@ -408,6 +443,8 @@ int main(void)
 		with_driver(registers_travel_with_their_context),
 		with_driver(a_new_context_may_start_from_a_saved_image),
 		with_driver(context_time_grows),
+		cmocka_unit_test_setup_teardown(a_command_flips_a_plane, setup_with_display,
+						driver_teardown),
 		with_driver(four_page_directories),
 	};
 

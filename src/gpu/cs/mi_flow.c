@@ -258,21 +258,21 @@ enum cs_next mi_semaphore_wait(struct cs *cs, const uint32_t *dw)
 
 /* ---- Display -------------------------------------------------------------------------------- */
 
-/*
- * A flip queued in the command stream: writes the plane's registers, as Gen9 numbers planes here:
- * 0 to 2 the first plane of pipes A to C, 4 to 6 the second, 7 to 9 the third.
- */
+/* A flip queued in the command stream: of the first, second or third plane of a pipe. */
 enum cs_next mi_display_flip(struct cs *cs, const uint32_t *dw)
 {
-	unsigned int select = dw[0] >> 8 & 31, plane, pipe;
-	uint32_t base;
+	/* Display Plane Select: 0 to 2 the first planes of pipes A to C, from 4 on the others. */
+	unsigned int select = dw[0] >> 8 & 31;
+	unsigned int index = select < 3 ? select : select - 1;
+	const struct gpu_flip flip = {
+		.pipe = index % 3,
+		.plane = index / 3,
+		.stride = dw[1] >> 6 & 0x3ff,
+		.tiling = dw[1] & 7,
+		.surface = dw[2] & ~0xfffu,
+	};
 
-	if (select > 9 || select == 3)
-		return CS_ADVANCE;
-	plane = select < 3 ? 0 : (select - 1) / 3;
-	pipe = select < 3 ? select : (select - 1) % 3;
-	base = 0x70180 + pipe * 0x1000 + plane * 0x100;
-	cs_reg_write(cs, base + 0x08, dw[1] >> 6 & 0x3ff); /* PLANE_STRIDE */
-	cs_reg_write(cs, base + 0x1c, dw[2] & ~0xfffu);	   /* PLANE_SURF: arms the flip */
+	if (select != 3 && select <= 9 && cs->client->ops->flip)
+		cs->client->ops->flip(cs->client, &flip);
 	return CS_ADVANCE;
 }

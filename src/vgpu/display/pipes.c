@@ -313,6 +313,17 @@ void vgpu_write_plane_surf(struct vgpu *v, uint32_t offset, uint32_t value)
 	vgpu_pipe_advance(v, index, now_ns);
 }
 
+void vgpu_display_flip(struct vgpu *v, const struct gpu_flip *flip)
+{
+	vgpu_lock(v);
+	/* A write to PLANE_CTL takes no lock. */
+	vgpu_vreg_replace(v, REG_PLANE_CTL(flip->pipe, flip->plane), PLANE_CTL_TILED_MASK,
+			  flip->tiling << PLANE_CTL_TILED_SHIFT);
+	vgpu_vreg_set(v, REG_PLANE_STRIDE(flip->pipe, flip->plane), flip->stride);
+	vgpu_write_plane_surf(v, REG_PLANE_SURF(flip->pipe, flip->plane), flip->surface);
+	vgpu_unlock(v);
+}
+
 /* CURBASE arms the cursor. */
 void vgpu_write_curbase(struct vgpu *v, uint32_t offset, uint32_t value)
 {

@@ -13,7 +13,7 @@
 #define PLANE_CTL_FORMAT_RGB_565	      14u
 #define PLANE_CTL_ORDER_RGBX		      BIT(20)
 #define PLANE_CTL_RENDER_DECOMPRESSION_ENABLE BIT(15)
-#define PLANE_CTL_TILED(ctl)		      (((ctl) >> 10) & 7)
+#define PLANE_CTL_TILED(ctl)		      (((ctl)&PLANE_CTL_TILED_MASK) >> PLANE_CTL_TILED_SHIFT)
 #define PLANE_CTL_TILED_LINEAR		      0u
 #define PLANE_CTL_TILED_X		      1u
 #define PLANE_CTL_TILED_Y		      4u

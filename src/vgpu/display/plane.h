@@ -5,6 +5,9 @@
 
 #include "display/display.h"
 
+#define PLANE_CTL_TILED_SHIFT 10
+#define PLANE_CTL_TILED_MASK  (7u << PLANE_CTL_TILED_SHIFT)
+
 /* The registers of one plane that say what it shows; latched together. */
 struct vgpu_plane_regs {
 	uint32_t ctl, stride, pos, size, offset, surf;

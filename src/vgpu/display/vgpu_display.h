@@ -28,6 +28,9 @@ void vgpu_opregion_read(struct vgpu *v, uint32_t offset, void *buf, size_t len);
 /* IMR or IER of a pipe's interrupt block changed; with vgpu->lock held. */
 void vgpu_display_irq_changed(struct vgpu *v, unsigned int pipe);
 
+/* A command flips a plane, as a write to its PLANE_SURF does.  Any thread; takes vgpu->lock. */
+void vgpu_display_flip(struct vgpu *v, const struct gpu_flip *flip);
+
 /* Brings the frame and flip counters of vgpu->counters up to now; with vgpu->lock held. */
 void vgpu_display_count(struct vgpu *v);
 
