@@ -177,7 +177,11 @@ void vgpu_reg_write_cs(struct vgpu *v, enum gpu_engine engine, uint32_t offset, 
 	if (gpu->ops->reg_write(gpu, engine, offset, value))
 		return;
 	row = vgpu_reg_find(offset);
-	if (row && !(row->flags & VGPU_REG_CS)) {
+	if (!row) {
+		note_unknown(v, offset, "command's write");
+		return;
+	}
+	if (!(row->flags & VGPU_REG_CS)) {
 		log_limited(LOG_DEBUG, "%s: command writes %s (0x%06x): ignored",
 			    gpu_engine_name(engine), row->name, offset);
 		return;

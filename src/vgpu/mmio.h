@@ -70,7 +70,7 @@ void vgpu_reg_write(struct vgpu *v, uint32_t offset, uint32_t value);
 
 /*
  * The same for the command streamer: registers that the GPU keeps itself are asked of it first,
- * and a register whose row lacks `cs` is not written.
+ * and a register without a row, or whose row lacks `cs`, is not written.
  */
 uint32_t vgpu_reg_read_cs(struct vgpu *v, enum gpu_engine engine, uint32_t offset);
 void vgpu_reg_write_cs(struct vgpu *v, enum gpu_engine engine, uint32_t offset, uint32_t value);

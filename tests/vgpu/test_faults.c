@@ -387,6 +387,27 @@ static void commands_cannot_reach_guarded_registers(void **state)
 	assert_int_equal(driver_read(d, REG_PVINFO_G2V_NOTIFY), 0);
 }
 
+/* No audit sees what a context image sets: the same registers are refused there, too. */
+static void images_cannot_reach_guarded_registers(void **state)
+{
+	static const uint32_t guarded[] = { 0x1f004 /* no row */, REG_RING_EMR(0x2000),
+					    REG_PVINFO_G2V_NOTIFY, REG_PLANE_SURF(0, 0) };
+	struct driver *d = *state;
+	struct driver_context ctx;
+
+	assert_null(vgpu_register_name(guarded[0]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(guarded); i++) {
+		uint32_t before = driver_read(d, guarded[i]);
+
+		driver_context_init(d, &ctx, GPU_RCS, 0x20);
+		driver_context_set(d, &ctx, CTX_CONTEXT_CONTROL, 0x00090008); /* all of it */
+		driver_context_set(d, &ctx, CTX_GPR0 - 1, guarded[i]);
+		driver_context_set(d, &ctx, CTX_GPR0, before ^ 0x1000);
+		driver_run_alone(d, &ctx);
+		assert_int_equal(driver_read(d, guarded[i]), before);
+	}
+}
+
 /* The entry is valid, but it lies where PVINFO gave the guest nothing. */
 static void nothing_is_reached_outside_the_share(void **state)
 {
@@ -458,6 +479,7 @@ int main(void)
 		with_driver(an_empty_port_is_no_submission),
 		with_driver(no_status_page_is_survived),
 		with_driver(commands_cannot_reach_guarded_registers),
+		with_driver(images_cannot_reach_guarded_registers),
 		with_driver(nothing_is_reached_outside_the_share),
 		with_driver(work_outlives_a_changing_memory_map),
 	};
