@@ -27,6 +27,10 @@
 #define CTX_RING_START	    0x09
 #define CTX_RING_CTL	    0x0b
 #define CTX_BB_STATE	    0x11
+#define CTX_SBBADDR	    0x15
+#define CTX_SBB_STATE	    0x17
+#define CTX_BB_PER_CTX_PTR  0x19
+#define CTX_INDIRECT_CTX    0x1b
 #define CTX_TIMESTAMP	    0x23
 #define CTX_PDP0_UDW	    0x31
 #define CTX_PDP0_LDW	    0x33

@@ -255,6 +255,119 @@ static void preemption_resumes_inside_the_batch(void **state)
 	assert_int_equal(driver_context_get(d, &a, 0x0f) & 1, 0);
 }
 
+#define SEQNO_GMA (LOOP_GMA + PAGE_BYTES) /* the results, in the per-process space */
+#define SDI_PPGTT 0x10000002u
+#define LOW(gma)  ((uint32_t)(gma))
+#define HIGH(gma) ((uint32_t)((gma) >> 32))
+
+/*
+ * A batch at LOOP_GMA that calls one of the second level: commands are no-ops there while
+ * MI_PREDICATE_RESULT is set, which it is behind a loop.  The dword that leads out of the loop when
+ * it is *@out.
+ */
+static gpa_t make_two_levels(struct driver *d, uint32_t *out)
+{
+	const uint32_t second_level = MI_BBS_PPGTT | 1u << 22;
+	const uint64_t inner = LOOP_GMA + 0x100, loop = inner + 5 * 4, behind = inner + 9 * 4;
+	const uint32_t first[] = { second_level,       LOW(inner),	HIGH(inner), SDI_PPGTT,
+				   LOW(SEQNO_GMA) + 4, HIGH(SEQNO_GMA), 1,	     MI_BBE };
+	const uint32_t second[] = {
+		0x00800004, /* MI_SET_PREDICATE: off while the result is set */
+		SDI_PPGTT,
+		LOW(SEQNO_GMA),
+		HIGH(SEQNO_GMA),
+		1,
+		MI_NOOP,
+		second_level,
+		LOW(loop),
+		HIGH(loop),
+		MI_LRI_1,
+		0x2418 /* MI_PREDICATE_RESULT */,
+		1,
+		SDI_PPGTT,
+		LOW(SEQNO_GMA) + 8,
+		HIGH(SEQNO_GMA),
+		1,
+		0x00800000,
+		MI_BBE,
+	};
+	gpa_t page = ram_alloc(d->ram, 1);
+
+	memcpy(ram_at(d->ram, page), first, sizeof(first));
+	memcpy(ram_at(d->ram, gpa(page.v + 0x100)), second, sizeof(second));
+	driver_ppgtt_map(d, LOOP_GMA, page);
+	driver_ppgtt_map(d, SEQNO_GMA, d->seqno);
+	*out = LOW(behind);
+	return gpa(page.v + 0x100 + 7 * 4);
+}
+
+static void preemption_keeps_the_second_level_and_its_predicate(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context a, b;
+	uint32_t out;
+	gpa_t jump = make_two_levels(d, &out);
+
+	driver_context_init(d, &a, GPU_RCS, 0x20);
+	driver_context_init(d, &b, GPU_RCS, 0x40);
+	emit_batch(d, &a);
+	driver_emit_seqno(d, &a, 3, 1);
+	driver_submit(d, &a, NULL, 0);
+	driver_expect_event(d, GPU_RCS, IDLE_TO_ACTIVE, 0x20);
+	driver_wait_result(d, 0, 1);
+
+	/* In one that has no such predicate, commands are done. */
+	driver_emit_seqno(d, &b, 4, 1);
+	driver_submit(d, &b, &a, 0);
+	driver_expect_event(d, GPU_RCS, CSB_PREEMPTED, 0x20);
+	driver_expect_event(d, GPU_RCS, SWITCHED, 0x40);
+	assert_int_equal(driver_result(d, 4), 1);
+	assert_int_equal(driver_context_get(d, &a, CTX_SBB_STATE), 0x20);
+	assert_int_equal(driver_context_get(d, &a, CTX_SBBADDR) & 1, 1);
+	assert_int_equal(driver_context_get(d, &a, CTX_MI_MODE) & 15, 4);
+	assert_true(driver_quiet(d, GPU_RCS));
+
+	ram_write32(d->ram, jump, out);
+	driver_expect_event(d, GPU_RCS, LAST, 0x20);
+	assert_int_equal(driver_result(d, 2), 0); /* predicated */
+	assert_int_equal(driver_result(d, 1), 1); /* the first level, from where it was left */
+	assert_int_equal(driver_result(d, 3), 1);
+}
+
+static void emit_srm(struct driver *d, struct driver_context *ctx, uint32_t reg, unsigned int slot)
+{
+	const uint32_t dw[] = { 0x12400002, reg, (uint32_t)d->seqno_gma.v + 4 * slot, 0 };
+
+	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
+}
+
+/* Each time the context is loaded: the indirect one, then the other, then the ring. */
+static void workaround_batches_come_first(void **state)
+{
+	struct driver *d = *state;
+	struct driver_context ctx;
+	gpa_t pages = ram_alloc(d->ram, 2);
+	gma_t at = driver_map(d, pages, 2);
+	const uint32_t seqno = (uint32_t)d->seqno_gma.v;
+	const uint32_t indirect[16] = { MI_LRI_1, 0x2600, 0xaa };
+	const uint32_t per_ctx[] = { 0x12400002, 0x2600, seqno, 0, MI_LRI_1, 0x2600, 0xbb, MI_BBE };
+
+	memcpy(ram_at(d->ram, pages), indirect, sizeof(indirect));
+	memcpy(ram_at(d->ram, gpa(pages.v + PAGE_BYTES)), per_ctx, sizeof(per_ctx));
+	driver_context_init(d, &ctx, GPU_RCS, 0x20);
+	driver_context_set(d, &ctx, CTX_INDIRECT_CTX, (uint32_t)at.v | sizeof(indirect) / 64);
+	driver_context_set(d, &ctx, CTX_BB_PER_CTX_PTR, (uint32_t)(at.v + PAGE_BYTES) | 1);
+	for (int i = 0; i < 2; i++) {
+		ram_write32(d->ram, d->seqno, 0);
+		ram_write32(d->ram, gpa(d->seqno.v + 4), 0);
+		emit_srm(d, &ctx, 0x2600, 1);
+		emit_lri(d, &ctx, 0x2600, 0xcc);
+		driver_run_alone(d, &ctx);
+		assert_int_equal(driver_result(d, 0), 0xaa);
+		assert_int_equal(driver_result(d, 1), 0xbb);
+	}
+}
+
 /* MI_ARB_ON_OFF: not before it is on again, and as if nothing had been said to the next context. */
 static void preemption_waits_for_arbitration(void **state)
 {
@@ -288,13 +401,6 @@ static void preemption_waits_for_arbitration(void **state)
 	ram_write32(d->ram, gpa(batch.v + 0x100), MI_BBE);
 	driver_expect_event(d, GPU_RCS, LAST, 0x20);
 	assert_int_equal(driver_result(d, 0), 1);
-}
-
-static void emit_srm(struct driver *d, struct driver_context *ctx, uint32_t reg, unsigned int slot)
-{
-	const uint32_t dw[] = { 0x12400002, reg, (uint32_t)d->seqno_gma.v + 4 * slot, 0 };
-
-	driver_emit(d, ctx, dw, ARRAY_SIZE(dw));
 }
 
 static void registers_travel_with_their_context(void **state)
@@ -439,6 +545,8 @@ int main(void)
 		with_driver(a_long_context_is_announced_by_interrupt),
 		with_driver(lite_restore_extends_a_running_context),
 		with_driver(preemption_resumes_inside_the_batch),
+		with_driver(preemption_keeps_the_second_level_and_its_predicate),
+		with_driver(workaround_batches_come_first),
 		with_driver(preemption_waits_for_arbitration),
 		with_driver(registers_travel_with_their_context),
 		with_driver(a_new_context_may_start_from_a_saved_image),
