@@ -218,6 +218,35 @@ static void the_fault_register_tells_the_level(void **state)
 	}
 }
 
+/* Engines by the hardware's numbers, and of the address every bit. */
+static void the_fault_register_tells_engine_and_address(void **state)
+{
+	static const uint32_t number[GPU_ENGINES] = {
+		[GPU_RCS] = 0, [GPU_VCS0] = 1, [GPU_BCS] = 2, [GPU_VECS] = 3
+	};
+	static const uint64_t missing[] = { 0xa5c3f0693000, 0x5a3c0f96c000 };
+	struct driver *d = *state;
+	struct driver_context ctx;
+	unsigned int faults = 0;
+
+	for_each_engine(engine) {
+		uint64_t at = missing[engine & 1];
+		const uint32_t dw[] = { 0x10000002, (uint32_t)at, (uint32_t)(at >> 32), 1 };
+
+		driver_context_init(d, &ctx, engine, 0x20);
+		driver_emit(d, &ctx, dw, 4);
+		driver_submit(d, &ctx, NULL, 0);
+		driver_expect_event(d, engine, IDLE_TO_ACTIVE, 0x20);
+		wait_faults(d, GPU_FAULT_ADDRESS, ++faults);
+		assert_int_equal(driver_read(d, REG_GEN8_RING_FAULT_REG),
+				 number[engine] << 12 | 3u << 1 /* the PML4 */ | 1);
+		assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA0), (uint32_t)(at >> 12));
+		assert_int_equal(driver_read(d, REG_GEN8_FAULT_TLB_DATA1), (uint32_t)(at >> 44));
+		driver_write(d, REG_GEN8_RING_FAULT_REG, 0);
+		driver_reset_engine(d, engine);
+	}
+}
+
 /* The operator's: what has had too much of the lane halts as on a fault, until the reset. */
 static void the_watchdog_halts_an_endless_batch(void **state)
 {
@@ -467,6 +496,7 @@ int main(void)
 		with_driver(an_unknown_command_raises_the_error_interrupt),
 		with_driver(a_bad_address_shows_in_the_fault_register),
 		with_driver(the_fault_register_tells_the_level),
+		with_driver(the_fault_register_tells_engine_and_address),
 		with_driver(the_watchdog_halts_an_endless_batch),
 		cmocka_unit_test(the_watchdog_knows_who_gets_on),
 		with_driver(an_image_nowhere),
