@@ -5,7 +5,9 @@
  * cs.c on the lane.
  *
  * A privileged batch also has a budget, so that one that never ends is found out here and not by a
- * hang: hardware has no such limit, but a driver that means well stays far below it.
+ * hang: hardware has no such limit, but a driver that means well stays far below it.  Each stay on
+ * the engine has it anew: who is preempted before it is used up is left to the watchdogs, as the
+ * loops of user batches are.
  */
 #include "gpu/cs/cs.h"
 

@@ -31,8 +31,8 @@
 /* Of what is audited, a page: its writer is the kernel, which does not write near the front. */
 #define CS_AUDIT_FETCH_DWORDS 1024u
 /*
- * What a privileged batch may be long, in dwords, from the ring and back to it; a jump counts for
- * CS_AUDIT_JUMP_DWORDS.
+ * What a privileged batch may be long, in dwords, from the ring and back to it in one stay on the
+ * engine; a jump counts for CS_AUDIT_JUMP_DWORDS.
  */
 #define CS_AUDIT_BUDGET	      (4u << 20)
 #define CS_AUDIT_JUMP_DWORDS  4096u
