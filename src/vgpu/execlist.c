@@ -135,22 +135,23 @@ void vgpu_execlist_event(struct vgpu_engine *e, uint32_t status, uint32_t contex
 	vgpu_vreg_set(v, entry, status);
 	vgpu_vreg_set(v, entry + 4, context_id);
 	hwsp_store(e, HWSP_CSB + 8 * slot, (uint64_t)context_id << 32 | status, sizeof(uint64_t));
-	vgpu_vreg_set(v, ptr, (vgpu_vreg(v, ptr) & ~CSB_WRITE_PTR_MASK) | slot);
+	/* The driver may move the read pointer beside it now. */
+	vgpu_vreg_replace(v, ptr, CSB_WRITE_PTR_MASK, slot);
 	hwsp_store(e, HWSP_CSB_WRITE_PTR, slot, sizeof(uint32_t));
 	atomic_store_explicit(&e->csb_next, (slot + 1) % CSB_ENTRIES, memory_order_relaxed);
 	TRACE(vgpu_csb, e->id, status, context_id, slot);
 }
 
 /*
- * A masked register of two pointers.  The driver writes both after a reset; the entry that follows
- * the write pointer is the next one used.
+ * A masked register of two pointers, of which the lane moves one without the lock.  The driver
+ * writes both after a reset; the entry that follows the write pointer is the next one used.
  */
 void vgpu_write_ring_csb_ptr(struct vgpu *v, uint32_t offset, uint32_t value)
 {
 	struct vgpu_engine *e = engine_at(v, offset - REG_RING_CONTEXT_STATUS_PTR(0));
 	uint32_t mask = value >> 16;
 
-	vgpu_vreg_set(v, offset, (vgpu_vreg(v, offset) & ~mask) | (value & mask));
+	vgpu_vreg_replace(v, offset, mask, value);
 	if ((mask & CSB_WRITE_PTR_MASK) && !atomic_load(&e->active))
 		atomic_store(&e->csb_next, ((value & CSB_WRITE_PTR_MASK) + 1) % CSB_ENTRIES);
 }

@@ -140,6 +140,68 @@ static void vcpus_at_once(void **state)
 	driver_close(&d);
 }
 
+#define EVENTS	  500000u
+#define BESIDE	  50000u /* of them beside a move are enough */
+#define VECS_CSBP REG_RING_CONTEXT_STATUS_PTR(gpu_engine_base(GPU_VECS))
+
+static _Atomic uint32_t moves;
+
+static void *move_read_pointer(void *opaque)
+{
+	struct vgpu *v = opaque;
+	uintptr_t lost = 0;
+
+	for (uint32_t i = 0; !atomic_load(&ending); i++) {
+		vgpu_reg_write(v, VECS_CSBP, 0x07000000 | (i % 6) << 8);
+		lost += (vgpu_reg_read(v, VECS_CSBP) >> 8 & 7) != i % 6;
+		atomic_store_explicit(&moves, i, memory_order_relaxed);
+	}
+	return (void *)lost;
+}
+
+/* Events in the lane's place; how many write pointers did not stay. */
+static unsigned int tell_events(struct vgpu_engine *e)
+{
+	unsigned int lost = 0, beside = 0;
+	uint32_t moved = 0;
+
+	for (uint32_t i = 0; i < EVENTS && beside < BESIDE; i++) {
+		uint32_t slot = atomic_load(&e->csb_next), before = moved;
+
+		vgpu_execlist_event(e, CSB_COMPLETE, i);
+		lost += (vgpu_reg_read(e->vgpu, VECS_CSBP) & 7) != slot;
+		moved = atomic_load_explicit(&moves, memory_order_relaxed);
+		beside += moved != before;
+	}
+	return lost;
+}
+
+/* A driver moves the read pointer while the lane moves the other, in the same register. */
+static void two_pointers_share_a_register(void **state)
+{
+	struct driver d;
+	struct vgpu_engine *e;
+	pthread_t thread;
+	unsigned int lost;
+	void *lost_there;
+
+	driver_open(&d, true);
+	driver_start(&d);
+	e = &d.v->engines[GPU_VECS];
+	sched_halt(&e->entity);
+	atomic_store(&ending, false);
+	pthread_create(&thread, NULL, move_read_pointer, d.v);
+	guest_enter(vgpu_guest(d.v));
+	lost = tell_events(e);
+	guest_leave(vgpu_guest(d.v));
+	atomic_store(&ending, true);
+	pthread_join(thread, &lost_there);
+	sched_release(&e->entity);
+	assert_int_equal(lost, 0);
+	assert_null(lost_there);
+	driver_close(&d);
+}
+
 /* The device goes away while an endless batch runs and a submission waits. */
 static void destroyed_while_busy(void **state)
 {
@@ -292,6 +354,7 @@ int main(void)
 		cmocka_unit_test(destroyed_while_busy),
 		cmocka_unit_test(what_goes_on_is_what_runs),
 		cmocka_unit_test(no_interrupt_is_lost_to_a_mask),
+		cmocka_unit_test(two_pointers_share_a_register),
 	};
 
 	return driver_run("threads", tests);
