@@ -44,6 +44,63 @@ static void nap_ms(unsigned int ms)
 	nanosleep(&(struct timespec){ .tv_nsec = (long)ms * 1000000 }, NULL);
 }
 
+/* ---- Company: a second engine that wants the GPU all the while an act does harm ---- */
+
+#define COMPANY_PAGES 16u
+#define COMPANY_GMA   0x7e0000000000ull
+#define ENOUGH_MS     300.0
+
+/* Of each engine's own, so that an act finds the same pages and addresses again. */
+static struct {
+	uint64_t page, gma;
+} company[GPU_ENGINES];
+
+static void company_open(struct driver *d)
+{
+	for_each_engine(e) {
+		company[e].page = ram_alloc(d->ram, COMPANY_PAGES).v;
+		company[e].gma = d->next_gma;
+		d->next_gma += COMPANY_PAGES * PAGE_BYTES;
+	}
+}
+
+/* A batch without an end on engine @e, with all that it needs made anew: an act may have hit it. */
+static void keep_busy(struct driver *d, enum gpu_engine e)
+{
+	uint64_t next_page = d->ram->next_page, next_gma = d->next_gma;
+	gpa_t pml4 = d->pml4;
+	const uint32_t dw[] = { MI_BBS_PPGTT, (uint32_t)COMPANY_GMA,
+				(uint32_t)(COMPANY_GMA >> 32) };
+	struct driver_context ctx;
+	gpa_t batch;
+
+	driver_reset_engine(d, e);
+	memset(ram_at(d->ram, gpa(company[e].page)), 0, COMPANY_PAGES * PAGE_BYTES);
+	d->ram->next_page = company[e].page;
+	d->next_gma = company[e].gma;
+	d->pml4 = ram_alloc(d->ram, 1);
+	batch = ram_alloc(d->ram, 1);
+	memcpy(ram_at(d->ram, batch), dw, sizeof(dw));
+	driver_ppgtt_map(d, COMPANY_GMA, batch);
+	driver_context_init(d, &ctx, e, 0x10 + e);
+	driver_emit(d, &ctx, dw, ARRAY_SIZE(dw));
+	driver_emit(d, &ctx, &(const uint32_t){ MI_NOOP }, 1);
+	driver_submit(d, &ctx, NULL, 0);
+	d->ram->next_page = next_page;
+	d->next_gma = next_gma;
+	d->pml4 = pml4;
+}
+
+/* True when shares can be compared. */
+static bool was_contended(struct driver *d)
+{
+	json_t *tree = process_stat(d);
+	double ms = process_number(tree, "gpu", "contended_ms");
+
+	json_decref(tree);
+	return ms >= ENOUGH_MS;
+}
+
 /* ---- An endless batch on each engine, ended by the driver as i915 ends it ---- */
 
 static void emit_batch(struct driver *d, struct driver_context *ctx, uint64_t at)
@@ -109,7 +166,8 @@ static void do_tiny(struct driver *d)
 	many[3 * in_one] = MI_BBE;
 	end[0] = MI_BBE;
 	driver_context_init(d, &ctx, GPU_RCS, 0x20);
-	for (unsigned int done = 0; done < TINY; done += in_one * in_ring) {
+	keep_busy(d, GPU_VECS);
+	for (unsigned int done = 0; done < TINY || !was_contended(d); done += in_one * in_ring) {
 		for (unsigned int i = 0; i < in_ring; i++)
 			emit_batch(d, &ctx, BATCH_GMA);
 		driver_emit_seqno(d, &ctx, 0, ++round);
@@ -182,6 +240,7 @@ static void do_rings(struct driver *d)
 		struct driver_context ctx;
 		gpa_t batch;
 
+		keep_busy(d, (e + 1) % GPU_ENGINES);
 		d->ram->next_page = page_mark;
 		d->next_gma = gma_mark;
 		driver_context_init(d, &ctx, e, 0x20 + i);
@@ -296,6 +355,7 @@ static void do_tables(struct driver *d)
 		enum gpu_engine e = r32() % 8 ? GPU_BCS : GPU_RCS;
 		struct driver_context ctx;
 
+		keep_busy(d, GPU_VECS);
 		d->ram->next_page = page_mark;
 		d->next_gma = gma_mark;
 		driver_context_init(d, &ctx, e, 0x20 + i);
@@ -333,12 +393,16 @@ static uint64_t random_register(void)
 
 static void do_registers(struct driver *d)
 {
-	for (unsigned int i = 0; i < ITERATIONS * 100; i++) {
+	for (unsigned int i = 0; i < ITERATIONS * 100 || i % 1000 || !was_contended(d); i++) {
 		static const size_t lens[] = { 4, 4, 4, 4, 8, 1, 2, 64 };
 		uint8_t bytes[64];
 		size_t len = lens[r32() % ARRAY_SIZE(lens)];
 		uint64_t at = random_register() & ~(uint64_t)(r32() % 8 ? 3 : 0);
 
+		if (i % 100 == 0) {
+			process_turn_on(d);
+			keep_busy(d, GPU_VECS);
+		}
 		for (size_t n = 0; n < sizeof(bytes); n++)
 			bytes[n] = (uint8_t)r32();
 		if (i % 16 == 0)
@@ -380,6 +444,7 @@ static void play(size_t index)
 	process_name = "hostile";
 	driver_open(&d, true);
 	driver_start(&d);
+	company_open(&d);
 	acts[index].run(&d);
 	tree = process_stat(&d);
 	printf("contended_ms %.3f faults %.0f\n", process_number(tree, "gpu", "contended_ms"),

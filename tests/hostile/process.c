@@ -244,7 +244,7 @@ static void make_memory(struct link *l)
 	dma_map(l, READ_ONLY_AT, AROUND_BYTES, l->read_only_file, 0, 1);
 }
 
-static void turn_on(struct driver *d)
+void process_turn_on(struct driver *d)
 {
 	uint16_t command = 6; /* memory, bus master */
 	uint32_t bar0 = 0xc0000000, bar2 = 0xd0000000;
@@ -273,7 +273,7 @@ static void open_process(struct driver *d, bool render_only)
 	d->link = l;
 	make_memory(l);
 	d->ram = &l->ram;
-	turn_on(d);
+	process_turn_on(d);
 }
 
 static void close_process(struct driver *d)

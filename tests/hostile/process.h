@@ -24,6 +24,8 @@
 extern const char *process_name;
 
 void process_write(struct driver *d, uint32_t region, uint64_t offset, const void *buf, size_t len);
+/* Config space as firmware leaves it: BARs where they were, and decoded. */
+void process_turn_on(struct driver *d);
 /* `mediant stat`; a new reference. */
 json_t *process_stat(struct driver *d);
 /* A number by the path of its members. */

@@ -5,7 +5,7 @@
  * ACT`; the victim copies and stores all the while, and looks at every byte.
  *
  * Shares are compared by the arbiter's own account of the lane time that each had while the other
- * waited, not by the clock, and only when there was enough of it.
+ * waited, not by the clock; acts go on until there was enough of it.
  */
 #include "acts.h"
 #include "cmd/process.h"
@@ -182,31 +182,32 @@ static void beside(const char *act, char *text, size_t size)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static void assert_fair(const char *text, double before_ms, bool both_always)
+/*
+ * Never less than fair.  More is right, too, where the hostile guest cuts its own slices short, as
+ * its resets do; not where it uses @whole_slices.
+ */
+static void assert_fair(const char *text, double before_ms, bool whole_slices)
 {
 	const char *at = strstr(text, "contended_ms ");
 	double theirs, ours = contended_ms() - before_ms;
 
 	assert_non_null(at);
 	theirs = strtod(at + strlen("contended_ms "), NULL);
-	if (both_always)
-		assert_true(ours + theirs >= ENOUGH_MS);
-	if (ours + theirs < ENOUGH_MS)
-		return;
+	assert_true(ours + theirs >= ENOUGH_MS);
 	print_message("    of %.0f ms that both wanted the victim had %.1f %%\n", ours + theirs,
 		      100 * ours / (ours + theirs));
 	assert_true(ours / (ours + theirs) >= 0.475);
-	if (both_always)
+	if (whole_slices)
 		assert_true(ours / (ours + theirs) <= 0.525);
 }
 
-static void suffer(const char *act, bool both_always)
+static void suffer(const char *act, bool whole_slices)
 {
 	double before_ms = contended_ms();
 	char text[1024];
 
 	beside(act, text, sizeof(text));
-	assert_fair(text, before_ms, both_always);
+	assert_fair(text, before_ms, whole_slices);
 	assert_unhurt();
 }
 
