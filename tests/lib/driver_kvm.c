@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "kvm/kvm.h"
@@ -245,6 +246,26 @@ static void over_change_map(struct driver *d)
 	pthread_mutex_unlock(&link->mutex);
 }
 
+/* The same bytes, as a process's: this one's.  No vCPU stores to memory in what comes after. */
+static void hide(struct driver *d)
+{
+	struct link *link = d->link;
+	struct guest_kvm_process memory = {
+		.bytes = DRIVER_GUEST_BYTES,
+		.pidfd = pidfd_open(getpid(), 0),
+		.address = (uintptr_t)link->ram.bytes,
+		.access = GUEST_READ | GUEST_WRITE,
+	};
+
+	pthread_mutex_lock(&link->mutex);
+	assert_int_equal(guest_kvm_memory_remove(link->guest, gpa(0), DRIVER_GUEST_BYTES), 0);
+	assert_int_equal(guest_kvm_process_add(link->guest, &memory), 0);
+	pthread_mutex_unlock(&link->mutex);
+	close(memory.pidfd);
+}
+
+static const struct driver_messages memory_by_system_calls = { .hide = hide, .in_traps = true };
+
 /* ---- Tracking -------------------------------------------------------------------------------- */
 
 /* The test's thread runs the only vCPU, and asks by itself. */
@@ -362,4 +383,5 @@ const struct driver_transport driver_transport = {
 	.messages = over_messages,
 	.reset = over_reset,
 	.change_map = over_change_map,
+	.memory = &memory_by_system_calls,
 };

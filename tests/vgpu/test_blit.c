@@ -10,16 +10,16 @@
 #include "vgpu/engine.h"
 
 #define SURFACE_GMA 0x7f0000000000ull
-#define ROWS	    60001u
 
 /* Inverts one page, again and again: tens of milliseconds, and an odd number of times. */
 static gpa_t emit_long_blit(struct driver *d, struct driver_context *ctx)
 {
+	const int rows = driver_transport.dear_memory ? 3001 : 60001;
 	const uint32_t dw[] = {
 		2u << 29 | 0x50u << 22 | 3u << 20 | 5,
 		3u << 24 | 0x55u << 16,
 		(uint32_t)(uint16_t)-30000 << 16,
-		(ROWS - 30000) << 16 | 1024,
+		(uint32_t)(uint16_t)(rows - 30000) << 16 | 1024,
 		(uint32_t)SURFACE_GMA,
 		(uint32_t)(SURFACE_GMA >> 32),
 		0,

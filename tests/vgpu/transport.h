@@ -26,6 +26,8 @@ struct driver_transport {
 	 * much; 0: it costs little.
 	 */
 	unsigned int dear;
+	/* A page of memory costs the GPU a dozen system calls: little work takes long. */
+	bool dear_memory;
 	/* NULL, or why this machine has no such thing: the program is then skipped. */
 	const char *(*missing)(void);
 	/*
@@ -51,14 +53,17 @@ struct driver_transport {
 	/* Now and then while the driver waits; may be NULL. */
 	void (*idle)(struct driver *d);
 
-	/* Of transports that can bring memory by messages; NULL in others. */
+	/* Of transports with memory that can only be copied; NULL in others. */
 	const struct driver_messages *memory;
 };
 
 struct driver_messages {
-	/* All of memory is reached by messages only, from now on. */
+	/* All of memory is reached by messages, or by system calls, only, from now on. */
 	void (*hide)(struct driver *d);
-	/* Messages get no answer while @on. */
+	/*
+	 * Messages get no answer while @on.  NULL: it is system calls, for which nobody has to
+	 * answer; then the next two as well.
+	 */
 	void (*silence)(struct driver *d, bool on);
 	/* Messages that wait for an answer now; and that did so in vain, since open. */
 	unsigned int (*waiting)(struct driver *d);
