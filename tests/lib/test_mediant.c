@@ -5,6 +5,7 @@
  * memory comes and goes; MEDIANT_HAMMER_SECONDS says for how long (none: a moment).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -260,12 +262,13 @@ static bool fired(int fd)
 static void an_interrupt_is_an_eventfd(void **state)
 {
 	struct fixture *f = *state;
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), pipes[2];
+	int fd = eventfd(0, EFD_CLOEXEC), pipes[2];
 
 	assert_int_equal(pipe(pipes), 0);
 	place(f, BAR0_AT, BAR2_AT);
 	decode(f, true);
 	assert_int_equal(mediant_device_irq_eventfd(f->device, MEDIANT_IRQ_MSI, 0, fd), 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(mediant_device_irq_eventfd(f->device, MEDIANT_IRQ_MSI, 1, fd), -EINVAL);
 	assert_int_equal(mediant_device_irq_eventfd(f->device, MEDIANT_IRQ_MSI, 0, pipes[0]),
 			 -EINVAL);
@@ -276,6 +279,7 @@ static void an_interrupt_is_an_eventfd(void **state)
 	assert_true(fired(fd));
 	assert_int_equal(mediant_device_irq_eventfd(f->device, MEDIANT_IRQ_MSI, 0, -1), 0);
 	assert_int_equal(mediant_device_irq_unmask(f->device, MEDIANT_IRQ_INTX, 0), 0);
+	assert_int_equal(mediant_device_irq_unmask(f->device, MEDIANT_IRQ_INTX, 1), -EINVAL);
 	close(fd);
 	close(pipes[0]);
 	close(pipes[1]);
@@ -333,6 +337,7 @@ static void paused(void *opaque)
 static void pages_that_cannot_be_tracked(void **state)
 {
 	struct mediant_vm_config config;
+	struct rlimit before, none;
 	struct mediant_vm *vm;
 
 	MEDIANT_INIT(&config);
@@ -340,6 +345,13 @@ static void pages_that_cannot_be_tracked(void **state)
 	config.pause = config.resume = paused;
 	assert_int_equal(mediant_vm_create(&config, &vm), 0);
 	mediant_vm_destroy(vm);
+	/* They want a descriptor all the same. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ .rlim_max = before.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	int err = mediant_vm_create(&config, &vm);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(err, -EMFILE);
 }
 
 static void what_makes_no_sense_is_refused(void **state)
