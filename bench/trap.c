@@ -7,9 +7,13 @@
  *   bench-trap MEDIANT [JSONL]
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -40,7 +44,7 @@ struct access_message {
 #define READ_REPLY_BYTES   (READ_REQUEST_BYTES + 4)
 
 static pid_t owner, children[2];
-static char folder[] = "/tmp/bench-trap-XXXXXX", socket_path[64];
+static char folder[] = "/tmp/bench-trap-XXXXXX", socket_path[64], run_folder[64];
 
 /* At exit, however it came about. */
 static void clean_up(void)
@@ -54,6 +58,7 @@ static void clean_up(void)
 		waitpid(children[i], NULL, 0);
 	}
 	unlink(socket_path);
+	rmdir(run_folder);
 	rmdir(folder);
 }
 
@@ -156,8 +161,9 @@ static int start_device(const char *mediant)
 	if (children[1] < 0)
 		bench_die("fork: %m");
 	if (!children[1]) {
-		execl(mediant, mediant, "serve", "--socket", socket_path, "--render-only", "--log",
-		      "warn", (char *)NULL);
+		execl(mediant, mediant, "serve", "--socket", socket_path, "--name", "vgpu",
+		      "--render-only", "--gpu", "null", "--arbiter", "none", "--log", "warn",
+		      (char *)NULL);
 		bench_die("%s: %m", mediant);
 	}
 	int fd = connect_within(TIMEOUT_NS);
@@ -279,14 +285,105 @@ static void bench_posts(FILE *jsonl, int device, int bare)
 	bench_samples_fini(&posted);
 }
 
-/*
- * @steps accesses of a submission, with an empty pair: nothing runs.  Each takes an exit of the
- * vCPU to QEMU, which sends a message; loads wait for the answer, stores only where not @posted.
+/* ---- A submission ------------------------------------------------------------------------------
  */
-static void replay(int device, unsigned int steps, bool posted)
+
+#define PASSES	   200 /* of a round */
+#define CONTEXT_AT 0x1800000u
+#define BAR0_AT	   0xc0000000u
+#define MSI_CAP	   0xacu
+
+/* Asks for something with a descriptor of ours, and waits until it has been done. */
+static void ask(int device, uint16_t command, const void *payload, size_t len, int fd)
 {
+	struct vfu_header header = { .command = command, .bytes = sizeof(header) + (uint32_t)len };
+	struct iovec parts[] = { { &header, sizeof(header) }, { (void *)payload, len } };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .align = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				 .cmsg_level = SOL_SOCKET,
+				 .cmsg_type = SCM_RIGHTS } };
+	struct msghdr msg = { .msg_iov = parts,
+			      .msg_iovlen = ARRAY_SIZE(parts),
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	if (sendmsg(device, &msg, MSG_NOSIGNAL) != (ssize_t)header.bytes)
+		bench_die("sending command %u: %m", command);
+	recv_all(device, &header, sizeof(header));
+	if (header.flags != VFU_FLAG_REPLY || header.bytes != sizeof(header))
+		bench_die("command %u was not done: %s", command, strerror((int)header.error));
+}
+
+static void config_store(int device, uint16_t at, uint32_t value, uint32_t len)
+{
+	struct access_message message = request(VFU_REGION_WRITE, at, 0);
+
+	message.header.bytes -= sizeof(message.data) - len;
+	message.access.region = VFIO_PCI_CONFIG_REGION_INDEX;
+	message.access.count = len;
+	message.data = value;
+	round_trip(device, &message, READ_REQUEST_BYTES);
+}
+
+static uint32_t door_load(void *opaque, uint32_t at)
+{
+	struct access_message message = request(VFU_REGION_READ, at, 0);
+
+	return round_trip(*(int *)opaque, &message, READ_REPLY_BYTES);
+}
+
+static void door_store(void *opaque, uint32_t at, uint32_t value)
+{
+	struct access_message message = request(VFU_REGION_WRITE, at, 0);
+
+	message.data = value;
+	round_trip(*(int *)opaque, &message, READ_REQUEST_BYTES);
+}
+
+/* The guest's memory, shared with the server; an MSI that ends in an eventfd; an engine. */
+static void start_guest(struct submission *s, int device)
+{
+	const size_t bytes = SUBMISSION_PAGES * PAGE_BYTES;
+	const struct submission_door door = { door_load, door_store, &device };
+	struct vfu_dma_map map = {
+		.argsz = sizeof(map), .flags = 3, .addr = CONTEXT_AT, .bytes = bytes
+	};
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSI_IRQ_INDEX,
+		.count = 1,
+	};
+	int memory = memfd_create("guest", MFD_CLOEXEC);
+	int msi = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (memory < 0 || msi < 0 || ftruncate(memory, (off_t)bytes))
+		bench_die("memory for a guest: %m");
+	uint8_t *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (pages == MAP_FAILED)
+		bench_die("memory for a guest: %m");
+	ask(device, VFU_DMA_MAP, &map, sizeof(map), memory);
+	ask(device, VFU_DEVICE_SET_IRQS, &set, sizeof(set), msi);
+	config_store(device, PCI_BASE_ADDRESS_0, BAR0_AT, 4);
+	config_store(device, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	config_store(device, MSI_CAP + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE, 2);
+	submission_init(s, pages, CONTEXT_AT, &door);
+	close(memory);
+	close(msi);
+}
+
+/*
+ * @steps accesses of a submission that runs; its end is waited for.  Each takes an exit of the vCPU
+ * to QEMU, which sends a message; loads wait for the answer, stores only where not @posted.
+ */
+static void replay(struct submission *s, int device, unsigned int steps, bool posted)
+{
+	submission_prepare(s);
 	for (unsigned int i = 0; i < steps; i++) {
-		const struct rig_access *access = &submission[i];
+		const struct rig_access *access = &s->steps[i];
 		struct access_message message =
 			request(access->store ? VFU_REGION_WRITE : VFU_REGION_READ, access->at,
 				access->store && posted ? VFU_FLAG_NO_REPLY : 0);
@@ -297,32 +394,63 @@ static void replay(int device, unsigned int steps, bool posted)
 		else
 			round_trip(device, &message,
 				   access->store ? READ_REQUEST_BYTES : READ_REPLY_BYTES);
+		if (i == SUBMISSION_PORT - 1)
+			submission_wait(s);
 	}
 }
 
-static void bench_submission(FILE *jsonl, const char *name, const char *time_name,
-			     unsigned int steps, int device)
+/* Accesses the server has been asked for so far, by its own account. */
+static uint64_t server_accesses(const char *mediant)
 {
-	struct access_message read = request(VFU_REGION_READ, REG_PVINFO_MAGIC, 0);
-	struct bench_samples posted, waited;
+	unsigned long long total = 0;
+	char command[256], line[256];
+	const char *at;
 
-	bench_samples_init(&posted, ROUNDS * BURSTS);
-	bench_samples_init(&waited, ROUNDS * BURSTS);
-	for (int i = 0; i < ROUNDS * BURSTS; i++) {
+	snprintf(command, sizeof(command), "%s stat vgpu --json", mediant);
+	FILE *stat = popen(command, "re");
+	while (stat && fgets(line, sizeof(line), stat))
+		if ((at = strstr(line, "\"total\": ")))
+			total = strtoull(at + strlen("\"total\": "), NULL, 10);
+	if (!stat || pclose(stat) || !total)
+		bench_die("%s: no count of accesses", command);
+	return total;
+}
+
+/* A round of passes; what the server had to do for each of them, into @accesses in thousandths. */
+static void replay_round(struct submission *s, int device, const char *mediant, unsigned int steps,
+			 bool posted, struct bench_samples *times, struct bench_samples *accesses)
+{
+	uint64_t count = server_accesses(mediant);
+
+	for (int i = 0; i < PASSES; i++) {
 		uint64_t before = clock_now_ns();
 
-		replay(device, steps, true);
-		bench_sample(&posted, clock_now_ns() - before);
-		round_trip(device, &read, READ_REPLY_BYTES);
-		before = clock_now_ns();
-		replay(device, steps, false);
-		bench_sample(&waited, clock_now_ns() - before);
+		replay(s, device, steps, posted);
+		bench_sample(times, clock_now_ns() - before);
+	}
+	/* What was posted is done before what is answered. */
+	door_load(&device, REG_PVINFO_MAGIC);
+	bench_sample(accesses, 1000 * (server_accesses(mediant) - count - 1) / PASSES);
+}
+
+static void bench_submission(FILE *jsonl, const char *name, const char *time_name,
+			     unsigned int steps, struct submission *s, int device,
+			     const char *mediant)
+{
+	struct bench_samples posted, waited, exits;
+
+	bench_samples_init(&posted, ROUNDS * PASSES);
+	bench_samples_init(&waited, ROUNDS * PASSES);
+	bench_samples_init(&exits, 2 * ROUNDS);
+	for (int round = 0; round < ROUNDS; round++) {
+		replay_round(s, device, mediant, steps, true, &posted, &exits);
+		replay_round(s, device, mediant, steps, false, &waited, &exits);
 	}
 	bench_report(jsonl, &(struct bench_result){
 				    .name = name,
 				    .unit = "exits",
-				    .value = steps,
-				    .p99 = steps,
+				    .value = bench_percentile_us(&exits, 50),
+				    .p99 = bench_percentile_us(&exits, 99),
 				    .baseline = { "one for each access", steps },
 				    .limit = { "one has to be seen", 1 },
 			    });
@@ -335,12 +463,14 @@ static void bench_submission(FILE *jsonl, const char *name, const char *time_nam
 						  bench_percentile_us(&waited, 50) },
 				    .limit = { "no message", 0 },
 			    });
+	bench_samples_fini(&exits);
 	bench_samples_fini(&waited);
 	bench_samples_fini(&posted);
 }
 
 int main(int argc, char **argv)
 {
+	struct submission submission;
 	FILE *jsonl = NULL;
 	int cpus[2];
 
@@ -351,6 +481,9 @@ int main(int argc, char **argv)
 	if (!mkdtemp(folder))
 		bench_die("%s: %m", folder);
 	snprintf(socket_path, sizeof(socket_path), "%s/vgpu", folder);
+	/* Where the server can be asked for its counters. */
+	snprintf(run_folder, sizeof(run_folder), "%s/run", folder);
+	setenv("MEDIANT_RUNTIME_DIR", run_folder, 1);
 	owner = getpid();
 	atexit(clean_up);
 
@@ -364,10 +497,11 @@ int main(int argc, char **argv)
 	bench_table_head();
 	bench_reads(jsonl, "trap.read.vfio_user", "a bare round trip, one CPU", device, bare);
 	bench_posts(jsonl, device, bare);
+	start_guest(&submission, device);
 	bench_submission(jsonl, "submit.vfio_user.exits", "submit.vfio_user.time", SUBMISSION_PORT,
-			 device);
+			 &submission, device, argv[1]);
 	bench_submission(jsonl, "submit.vfio_user.irq.exits", "submit.vfio_user.irq.time",
-			 SUBMISSION_STEPS, device);
+			 SUBMISSION_STEPS, &submission, device, argv[1]);
 	if (cpu_count > 1 && bench_pin(cpus[1]))
 		bench_reads(jsonl, "trap.read.vfio_user.cross_cpu", "a bare round trip, two CPUs",
 			    device, bare);
