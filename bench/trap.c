@@ -268,7 +268,7 @@ static void bench_posts(FILE *jsonl, int device, int bare)
 	bench_samples_init(&sent, ROUNDS * BURSTS);
 	for (int round = 0; round < ROUNDS; round++) {
 		sample_posts(&sent, bare, &post, &read);
-		sample_round_trips(&waited, bare, &read, READ_REQUEST_BYTES);
+		sample_round_trips(&waited, bare, &read, READ_REPLY_BYTES);
 		sample_posts(&posted, device, &post, &read);
 	}
 	bench_report(jsonl,
