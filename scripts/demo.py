@@ -211,6 +211,9 @@ def main():
         demo.finish()
         if options.stay:
             demo.stay()
+        if demo.summary["driver"]["complaints"]:
+            say("failed: the guest's kernel complains, see above")
+            return 1
     except (host.Failure, TimeoutError, OSError) as error:
         if demo:
             demo.keep_words()

@@ -1,10 +1,51 @@
 # SPDX-License-Identifier: MIT
-"""The harness itself, on a guest without a vGPU: run by name only (run.py harness)."""
+"""The harness itself: how it reads a log; and on a guest without a vGPU, by name only (run.py Plain)."""
+from harness import kernlog
 from harness.guest import Guest
 from harness.console import rows_lit, rows_written
 from harness.modes import Pattern, connected, lend_edid
 from harness.proc import wait_for
 from harness.suite import Suite, check, check_log, install_inside
+
+
+FINE = """\
+kern  :info  : [    1.721971] pci 0000:00:02.0: BAR 0 [mem 0xfd000000-0xfdffffff 64bit]
+kern  :info  : [    1.758354] pci 0000:00:02.0: Video device with shadowed ROM at [mem 0x000c0000-0x000dffff]
+kern  :info  : [   31.770424] i915 0000:00:02.0: vgaarb: deactivate vga console
+kern  :warn  : [    1.192581] mtrr: your CPUs had inconsistent fixed MTRR settings
+kern  :err   : [   31.866028] i915 0000:00:02.0: firmware: failed to load i915/skl_dmc_ver1_27.bin (-2)
+kern  :err   : [   31.866806] firmware_class: See https://wiki.debian.org/Firmware for information about missing firmware
+kern  :warn  : [   31.867765] i915 0000:00:02.0: Direct firmware load for i915/skl_dmc_ver1_27.bin failed with error -2
+kern  :notice: [   31.873538] i915 0000:00:02.0: [drm] Failed to load DMC firmware i915/skl_dmc_ver1_27.bin. \
+Disabling runtime power management.
+kern  :notice: [   31.875059] i915 0000:00:02.0: [drm] DMC firmware homepage: https://git.kernel.org/tree/i915
+"""
+COMPLAINTS = """\
+kern  :info  : [    0.5] pci 0000:00:02.0: BAR 2: failed to assign [mem size 0x10000000 64bit pref]
+kern  :info  : [    0.5] pci 0000:00:02.0: reg 0x10: invalid BAR (can't size)
+kern  :info  : [    0.5] pci 0000:00:02.0: BAR 0: error updating (0xfd000004 != 0x00000000)
+kern  :info  : [    5.0] i915 0000:00:02.0: [drm] Number of memory channels is zero
+kern  :warn  : [    5.0] i915 0000:00:02.0: [drm] what no list of words knows
+kern  :notice: [    5.0] i915 0000:00:02.0: [drm] *ERROR* DMC firmware has wrong size
+kern  :info  : [    5.0] i915 0000:00:02.0: firmware: failed to load i915/skl_dmc_ver1_27.bin (-2) and then some
+kern  :info  : [    5.0] i915 0000:00:02.0: [drm] *ERROR* Failed to load DMC firmware i915/skl.bin.
+kern  :info  : [    5.0] i915 0000:00:02.0: [drm] GPU HANG: ecode 9:1:e77ffefe, in python3 [184]
+kern  :info  : [    5.0] WARNING: CPU: 0 PID: 1 at drivers/gpu/drm/i915/i915_irq.c:1 excused
+"""
+
+
+class KernelLog(Suite):
+    def test_what_is_fine(self):
+        found = kernlog.complaints(FINE)
+        check(not found, kernlog.explain(found))
+
+    def test_what_is_a_complaint(self):
+        missed = [line for line in COMPLAINTS.splitlines() if not kernlog.complaints(line)]
+        check(not missed, "\n".join(missed))
+
+    def test_what_a_test_may_excuse(self):
+        left = [why for _, why in kernlog.complaints(COMPLAINTS, [(r"GPU HANG|excused", "asked for")])]
+        check("a GPU hang" not in left and "a WARN" in left, f"{left}")
 
 
 class Plain(Suite):

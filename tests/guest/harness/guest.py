@@ -131,7 +131,8 @@ class Guest:
         return self.run(f"python3 /run/mediant/{file} {words}", timeout).out
 
     def dmesg(self):
-        return self.run("dmesg", 60).out
+        """The kernel's log, each line with its facility and level."""
+        return self.run("dmesg -x", 60).out
 
     def console(self):
         """The rows of the first virtual terminal, as the kernel holds them."""
