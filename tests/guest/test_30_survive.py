@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The guest survives: rebinding, hangs, resets, reboots, and QEMU killed under it."""
+import re
 import time
 
+from harness import counters
 from harness.proc import wait_for
 from harness.suite import VgpuSuite, check, install_inside, limit
 
 PCI = "0000:00:02.0"
 DRIVER = "/sys/bus/pci/drivers/i915"
 DEBUG = "/sys/kernel/debug/dri/0"
+ENGINES = ("rcs0", "bcs0", "vcs0", "vecs0")
 # What the driver must say when a test makes it reset: news, no complaint.
 RESET_NEWS = [
     (r"Resetting (rcs0|bcs0|vcs0|vecs0|chip) for|GPU HANG: ecode|\[drm\] .*context reset due to GPU hang|"
@@ -25,9 +28,21 @@ class Driver(VgpuSuite):
     name = "survive"
     serve = ("--display", "hdmi:1024x768")
 
+    def resets(self):
+        """(of the whole GPU, {engine: of it alone}): how often the driver asked for them."""
+        stat = self.vgpu.stat()
+        return counters.get(stat, "full_resets"), counters.engines(stat, "resets")
+
     def works(self):
-        for engine in ("rcs0", "bcs0", "vcs0", "vecs0"):
+        for engine in ENGINES:
             self.vm.python("submit.py", engine, 2)
+
+    def check_engines_reset(self, before, engines):
+        """Each of them alone, none by a reset of the whole GPU."""
+        after = self.resets()
+        left = [name for name in engines if after[1][name] == before[1][name]]
+        check(not left, f"{left} were not reset: {before}, {after}")
+        check(after[0] == before[0], f"the whole GPU was reset: {before}, {after}")
 
     @limit(240)
     def test_unbind_and_bind_ten_times(self):
@@ -49,18 +64,27 @@ class Driver(VgpuSuite):
 
     @limit(120)
     def test_full_reset(self):
+        before = self.resets()
         self.vm.run(f"echo 1 >{DEBUG}/i915_params/reset; echo 1 >{DEBUG}/i915_wedged; "
                     f"sleep 1; echo 2 >{DEBUG}/i915_params/reset", 90)
+        after = self.resets()
+        check(after[0] > before[0], f"no full reset: {before}, {after}")
         self.works()
 
     @limit(120)
     def test_engine_reset(self):
-        self.vm.run(f"echo 15 >{DEBUG}/i915_wedged; sleep 1", 90)
+        before = self.resets()
+        self.vm.python("wedge.py", timeout=90)
+        self.check_engines_reset(before, ENGINES)
+        told = set(re.findall(r"Resetting (\w+) for Manually reset", self.vm.dmesg()))
+        check(told >= set(ENGINES), f"only {told} were reset because the test asked for it")
         self.works()
 
     @limit(180)
     def test_a_hanging_batch(self):
+        before = self.resets()
         self.vm.python("hang.py", "rcs0", 90, timeout=150)
+        self.check_engines_reset(before, ("rcs0",))
         self.works()
 
     def test_the_log_tells_of_resets_only(self):
