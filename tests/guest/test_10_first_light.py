@@ -130,11 +130,12 @@ class Console(VgpuSuite):
     @limit(120)
     def test_gem_latency(self):
         out = self.bench("gem_latency -t 3", 60)
-        check("/" in out, f"no result: {out!r}")
+        counted = re.match(r"(\d+)/\d+:", out)
+        check(counted and int(counted[1]) > 0, f"nothing was measured: {out!r}")
 
-    # gem_busy promises relocations by index (HANDLE_LUT), gives them by handle once its batch must
-    # move above 256 KiB, and stops at i915's ENOENT before anything reaches a GPU of any kind.  It
-    # knows kernels without HANDLE_LUT: refused its first batch, it goes on with handles.
+    # gem_busy stops at i915's ENOENT of its own doing, before anything reaches a GPU of any kind
+    # (docs/testing.md).  It knows kernels without HANDLE_LUT: refused its first batch, it goes on
+    # with handles.
     @limit(200)
     def test_gem_busy(self):
         # on bcs the kernel runs a checked copy, so that no CPU can end what keeps it busy
