@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control socket's server.  Each client has one buffer for a line and at most one reply in
- * flight: while a reply waits for room in the socket the client's next line stays unread, so what
- * a client can make us hold is bounded.  Runs in the loop's thread.
+ * flight: while a reply is being made or waits for room in the socket the client's next line stays
+ * unread, so what a client can make us hold is bounded.  Runs in the loop's thread.
  */
 #include "cmd/control_server.h"
 
@@ -28,7 +28,9 @@ struct control_client {
 	char *out; /* the reply being sent, NULL for none */
 	size_t out_len, out_sent;
 	int out_fd;
-	bool closing; /* after the reply: the stream cannot be followed any more */
+	uint64_t ticket; /* of the call whose answer is to come; 0: of none */
+	json_t *id;	 /* that call's; NULL: nobody waits for the answer */
+	bool closing;	 /* after the reply: the stream cannot be followed any more */
 	void (*closed)(void *opaque,
 		       const void *client); /* NULL: nobody wants to know of the end */
 	char in[CONTROL_LINE_BYTES];
@@ -43,6 +45,7 @@ struct control_server {
 	void *opaque;
 	struct control_client *clients;
 	unsigned int client_count;
+	uint64_t tickets; /* given out so far */
 };
 
 /* How many bytes the UTF-8 character at @text has; 0 when there is none.  A NUL ends it early. */
@@ -172,10 +175,20 @@ static void finish_reply(struct control_reply *reply)
 		close(reply->fd);
 }
 
+/* What becomes of @reply, whose call had @id. */
+static void answer(struct control_client *client, json_t *id, struct control_reply *reply)
+{
+	if (id || reply->error == CONTROL_PARSE_ERROR || reply->error == CONTROL_INVALID_REQUEST)
+		queue_reply(client, id, reply);
+	finish_reply(reply);
+}
+
 /* One line without its end.  A call without an id is a notification: done, not answered. */
 static void handle_line(struct control_client *client, const char *line, size_t len)
 {
-	struct control_reply reply = { .fd = -1, .client = client };
+	struct control_reply reply = { .fd = -1,
+				       .client = client,
+				       .ticket = ++client->server->tickets };
 	json_error_t error;
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	json_t *id = json_object_get(request, "id");
@@ -188,9 +201,12 @@ static void handle_line(struct control_client *client, const char *line, size_t 
 		client->closed = reply.closed;
 	if (!id_good(id))
 		id = NULL;
-	if (id || reply.error == CONTROL_PARSE_ERROR || reply.error == CONTROL_INVALID_REQUEST)
-		queue_reply(client, id, &reply);
-	finish_reply(&reply);
+	if (reply.later) {
+		client->ticket = reply.ticket;
+		client->id = json_incref(id);
+	} else {
+		answer(client, id, &reply);
+	}
 	json_decref(request);
 }
 
@@ -212,6 +228,7 @@ static void client_close(struct control_client *client)
 	loop_remove(client->server->loop, &client->source);
 	close(client->source.fd);
 	drop_out(client);
+	json_decref(client->id);
 	free(client);
 }
 
@@ -276,10 +293,10 @@ static void refuse_long_line(struct control_client *client)
 	client->closing = true;
 }
 
-/* Handles whole lines until there is none or a reply waits; false when the client is lost. */
+/* Handles whole lines until there is none or a reply is due; false when the client is lost. */
 static bool handle_lines(struct control_client *client)
 {
-	while (!client->out && !client->closing) {
+	while (!client->out && !client->ticket && !client->closing) {
 		char *end = memchr(client->in, '\n', client->in_len);
 
 		if (!end) {
@@ -309,6 +326,17 @@ static bool receive(struct control_client *client)
 	return n > 0;
 }
 
+/* After whatever happened to it: waits for what can be next. */
+static void client_settle(struct control_client *client, bool alive)
+{
+	uint32_t wanted = client->out ? EPOLLOUT : client->ticket ? 0 : EPOLLIN;
+
+	if (!alive)
+		client_destroy(client);
+	else if (wanted != client->source.events)
+		loop_modify(client->server->loop, &client->source, wanted);
+}
+
 static void client_ready(struct loop_source *source, uint32_t events)
 {
 	struct control_client *client = container_of(source, struct control_client, source);
@@ -316,17 +344,33 @@ static void client_ready(struct loop_source *source, uint32_t events)
 
 	if (client->out)
 		alive = flush_out(client);
-	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	else if (!client->ticket && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		alive = receive(client);
 	if (alive)
 		alive = handle_lines(client);
-	if (!alive || (client->out && (events & EPOLLHUP))) {
-		client_destroy(client);
+	if ((client->out || client->ticket) && (events & EPOLLHUP))
+		alive = false;
+	client_settle(client, alive);
+}
+
+void control_server_answer(struct control_server *server, uint64_t ticket,
+			   struct control_reply *reply)
+{
+	struct control_client *client = server->clients;
+	json_t *id;
+
+	while (client && client->ticket != ticket)
+		client = client->next;
+	if (!client) {
+		finish_reply(reply);
 		return;
 	}
-	uint32_t wanted = client->out ? EPOLLOUT : EPOLLIN;
-	if (wanted != source->events)
-		loop_modify(client->server->loop, source, wanted);
+	id = client->id;
+	client->id = NULL;
+	client->ticket = 0;
+	answer(client, id, reply);
+	json_decref(id);
+	client_settle(client, flush_out(client) && handle_lines(client));
 }
 
 static int client_create(struct control_server *server, int fd)
@@ -341,6 +385,8 @@ static int client_create(struct control_server *server, int fd)
 	client->in_len = 0;
 	client->out = NULL;
 	client->out_fd = -1;
+	client->ticket = 0;
+	client->id = NULL;
 	client->closing = false;
 	client->closed = NULL;
 	err = loop_add(server->loop, &client->source);

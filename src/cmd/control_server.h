@@ -32,6 +32,8 @@ struct control_reply {
 	enum control_error error; /* 0: none */
 	char message[256];
 	const void *client; /* the server's: who asks, for comparing with who asked before */
+	uint64_t ticket;    /* the server's: this call, for control_server_answer() */
+	bool later; /* set by the method: the answer is to come, this one is not looked at */
 	/* Set by the method: called when this client's connection ends. */
 	void (*closed)(void *opaque, const void *client);
 };
@@ -52,6 +54,13 @@ struct control_server;
  */
 int control_server_create(struct loop *loop, int listen_fd, const struct control_method *methods,
 			  size_t method_count, void *opaque, struct control_server **server);
+/*
+ * The answer to a call that was to have it later, once for each; what @reply holds is the server's
+ * now, also when the client has gone.  The loop's thread, not from a method.  Until it comes the
+ * client is not read from.
+ */
+void control_server_answer(struct control_server *server, uint64_t ticket,
+			   struct control_reply *reply);
 /* Ends every client's connection.  Removing the socket file is the caller's. */
 void control_server_destroy(struct control_server *server);
 

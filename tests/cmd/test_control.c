@@ -27,6 +27,7 @@ struct fixture {
 	struct runtime_dir runtime;
 	struct control_server *server;
 	unsigned int calls;
+	uint64_t ticket; /* of the last call that waits for its answer */
 };
 
 /* ---- Methods of the test's ----------------------------------------------------------------- */
@@ -65,8 +66,17 @@ static void stop(void *opaque, json_t *params, struct control_reply *reply)
 	loop_stop(&f->loop);
 }
 
+static void later(void *opaque, json_t *params, struct control_reply *reply)
+{
+	struct fixture *f = opaque;
+
+	f->ticket = reply->ticket;
+	reply->later = true;
+}
+
 static const struct control_method methods[] = {
-	{ "echo", echo }, { "fail", broken }, { "file", file }, { "big", big }, { "stop", stop },
+	{ "echo", echo }, { "fail", broken }, { "file", file },
+	{ "big", big },	  { "stop", stop },   { "later", later },
 };
 
 /* ---- Fixture ------------------------------------------------------------------------------- */
@@ -314,6 +324,63 @@ static void a_deaf_client_harms_nobody(void **state)
 	turn(f);
 }
 
+#define LATER "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"later\"}\n"
+#define ECHO  "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}\n"
+
+static void finish(struct fixture *f, uint64_t ticket)
+{
+	struct control_reply reply = { .fd = memfd_create("test", MFD_CLOEXEC) };
+
+	reply.result = json_pack("{s:s}", "text", "at last");
+	control_server_answer(f->server, ticket, &reply);
+}
+
+/* What comes after it waits for the answer as well; others do not. */
+static void an_answer_may_come_later(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+	json_t *answer;
+	char text[256] = "";
+	ssize_t n;
+
+	assert_null(talk(f, fd, LATER ECHO, strlen(LATER ECHO), NULL));
+	assert_int_equal(f->calls, 0);
+	assert_int_equal(code_of(f, "{}\n"), CONTROL_INVALID_REQUEST);
+	finish(f, f->ticket);
+	turn(f);
+	n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	assert_non_null(strstr(text, "\"id\":1,\"result\":{\"text\":\"at last\"}"));
+	if (!strstr(text, "\"id\":2"))
+		assert_true(recv(fd, text + n, sizeof(text) - 1 - (size_t)n, MSG_DONTWAIT) > 0);
+	assert_non_null(strstr(text, "\"id\":2,\"result\":{}"));
+	answer = talk(f, fd, ECHO, strlen(ECHO), NULL);
+	assert_int_equal(json_integer_value(json_object_get(answer, "id")), 2);
+	json_decref(answer);
+	close(fd);
+	turn(f);
+}
+
+static void nobody_may_wait_for_an_answer(void **state)
+{
+	static const char notification[] = "{\"jsonrpc\":\"2.0\",\"method\":\"later\"}\n";
+	struct fixture *f = *state;
+	int fd = dial(f);
+	uint64_t ticket;
+
+	assert_null(talk(f, fd, LATER, strlen(LATER), NULL));
+	ticket = f->ticket;
+	close(fd);
+	turn(f);
+	fd = dial(f); /* its memory may be the other one's */
+	assert_null(talk(f, fd, notification, strlen(notification), NULL));
+	finish(f, ticket);
+	finish(f, f->ticket);
+	assert_null(talk(f, fd, LATER, strlen(LATER), NULL)); /* and the server ends */
+	close(fd);
+}
+
 static void clients_are_limited(void **state)
 {
 	struct fixture *f = *state;
@@ -471,6 +538,8 @@ int main(void)
 		with_server(an_endless_line_ends_the_connection),
 		with_server(a_client_may_vanish),
 		with_server(a_deaf_client_harms_nobody),
+		with_server(an_answer_may_come_later),
+		with_server(nobody_may_wait_for_an_answer),
 		with_server(clients_are_limited),
 		with_server(out_of_descriptors),
 		with_server(names_are_cut_between_characters),
