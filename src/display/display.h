@@ -47,8 +47,11 @@ struct display_source;
 struct display_source_ops {
 	/* -ENODEV: no such head; there may be others behind it. */
 	int (*head)(struct display_source *source, unsigned int index, struct display_head *head);
-	/* Copies graphics memory (GGTT); pages that are not there read as zeros.  Any thread. */
-	void (*read)(struct display_source *source, gma_t gma, void *buf, size_t len);
+	/*
+	 * Copies graphics memory (GGTT); pages that are not there read as zeros.  Any thread but
+	 * one that would have to bring the memory itself.  -EIO: it could not be had just now.
+	 */
+	int (*read)(struct display_source *source, gma_t gma, void *buf, size_t len);
 };
 
 struct display_source {
@@ -63,7 +66,10 @@ struct display_image {
 };
 void display_image_fini(struct display_image *image);
 
-/* Draws head @index into @image (grown as needed); -ENODEV no such head, -EAGAIN it is off. */
+/*
+ * Draws head @index into @image (grown as needed); -ENODEV no such head, -EAGAIN it is off, -EIO
+ * its memory could not be read, -ENOMEM.  Not on a thread that would have to bring that memory.
+ */
 int display_grab(struct display_source *source, unsigned int index, struct display_image *image);
 
 /* Writes a PNG; -errno. */

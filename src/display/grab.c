@@ -87,16 +87,18 @@ static int plane_draw(struct display_source *source, const struct display_plane 
 		}
 	}
 	for (uint32_t y = 0; y < clip.height; y++) {
-		const uint8_t *row = display_surface_row(&surface, clip.from_y + y);
 		uint32_t *to = image->pixels + (size_t)(clip.to_y + y) * image->width + clip.to_x;
 
-		display_row_convert(plane->format, row, clip.width, blend ? blend : to);
+		err = display_surface_read(&surface, clip.from_y + y);
+		if (err)
+			break;
+		display_row_convert(plane->format, surface.row, clip.width, blend ? blend : to);
 		if (blend)
 			row_blend(blend, clip.width, to);
 	}
 	free(blend);
 	display_surface_fini(&surface);
-	return 0;
+	return err;
 }
 
 /* The primary plane need not cover the pipe; what it leaves is black. */

@@ -61,27 +61,30 @@ void display_surface_fini(struct display_surface *surface)
 	surface->band = NULL;
 }
 
-static void read_linear(struct display_surface *surface, uint32_t y)
+static int read_linear(struct display_surface *surface, uint32_t y)
 {
 	const struct display_plane *plane = surface->plane;
 	uint64_t at = plane->surface.v + (uint64_t)y * plane->stride_bytes +
 		      (uint64_t)surface->x * surface->bytes_per_pixel;
 
-	surface->source->ops->read(surface->source, gma(at), surface->row,
-				   (size_t)surface->pixels * surface->bytes_per_pixel);
+	return surface->source->ops->read(surface->source, gma(at), surface->row,
+					  (size_t)surface->pixels * surface->bytes_per_pixel);
 }
 
-static void read_band(struct display_surface *surface, uint32_t index)
+static int read_band(struct display_surface *surface, uint32_t index)
 {
 	const struct display_plane *plane = surface->plane;
 	uint64_t tiles_per_row = plane->stride_bytes / tile_width_bytes(tiling_of(plane));
 	uint64_t at = plane->surface.v + (index * tiles_per_row + surface->first_tile) * TILE_BYTES;
 
+	int err;
+
 	if (surface->band_index == index)
-		return;
-	surface->source->ops->read(surface->source, gma(at), surface->band,
-				   (size_t)surface->band_tiles * TILE_BYTES);
-	surface->band_index = index;
+		return 0;
+	err = surface->source->ops->read(surface->source, gma(at), surface->band,
+					 (size_t)surface->band_tiles * TILE_BYTES);
+	surface->band_index = err ? UINT32_MAX : index;
+	return err;
 }
 
 /* Copies the row out of the band, one run of contiguous bytes at a time. */
@@ -105,15 +108,16 @@ static void detile_row(struct display_surface *surface, uint32_t y)
 	}
 }
 
-const uint8_t *display_surface_row(struct display_surface *surface, uint32_t y)
+int display_surface_read(struct display_surface *surface, uint32_t y)
 {
-	if (surface->plane->tiling == DISPLAY_LINEAR) {
-		read_linear(surface, y);
-	} else {
-		read_band(surface, y / tile_height(tiling_of(surface->plane)));
+	int err;
+
+	if (surface->plane->tiling == DISPLAY_LINEAR)
+		return read_linear(surface, y);
+	err = read_band(surface, y / tile_height(tiling_of(surface->plane)));
+	if (!err)
 		detile_row(surface, y);
-	}
-	return surface->row;
+	return err;
 }
 
 static uint32_t load32(const uint8_t *from)

@@ -26,8 +26,8 @@ int display_surface_init(struct display_surface *surface, struct display_source 
 			 const struct display_plane *plane, uint32_t x, uint32_t pixels);
 void display_surface_fini(struct display_surface *surface);
 
-/* The row's bytes, valid until the next call. */
-const uint8_t *display_surface_row(struct display_surface *surface, uint32_t y);
+/* Reads row @y into surface->row; -EIO. */
+int display_surface_read(struct display_surface *surface, uint32_t y);
 
 /* Converts @pixels of @format at @from to B G R X words. */
 void display_row_convert(enum display_format format, const uint8_t *from, uint32_t pixels,

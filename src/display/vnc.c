@@ -153,13 +153,16 @@ static int frame_resize(struct display_vnc *vnc)
 	return 0;
 }
 
-/* A head that is off, or cannot be drawn, is black in its last size. */
+/*
+ * A head that is off, or cannot be drawn, is black in its last size; one whose memory cannot be had
+ * just now stays as it was sent.
+ */
 static int frame_look(struct display_vnc *vnc)
 {
 	int err = display_grab(vnc->source, vnc->head, &vnc->seen);
 
-	if (!err)
-		return 0;
+	if (!err || err == -EIO)
+		return err;
 	err = display_image_resize(&vnc->seen, vnc->sent.width ? vnc->sent.width : BLANK_WIDTH,
 				   vnc->sent.height ? vnc->sent.height : BLANK_HEIGHT);
 	if (err)

@@ -123,11 +123,15 @@ static bool gma_find(struct vgpu *v, uint64_t at, gpa_t *where)
 	return true;
 }
 
-/* One piece inside a page; the caller is in a guest section. */
-static void piece_read(struct vgpu *v, uint64_t at, void *buf, size_t n)
+/*
+ * One piece inside a page, zeros where nothing is; the caller is in a guest section.  -errno when
+ * there is memory and those who have it did not hand it over; then too @buf is zeros.
+ */
+static int piece_read(struct vgpu *v, uint64_t at, void *buf, size_t n)
 {
 	struct guest *guest = vgpu_guest(v);
 	const void *host = NULL;
+	int err = -EFAULT;
 	size_t len = 0;
 	gpa_t where;
 
@@ -135,12 +139,13 @@ static void piece_read(struct vgpu *v, uint64_t at, void *buf, size_t n)
 		host = guest_map(guest, where, GUEST_READ, &len);
 		if (host && len >= n) {
 			memcpy(buf, host, n);
-			return;
+			return 0;
 		}
-		if (!guest_read(guest, where, buf, n))
-			return;
+		err = guest_read(guest, where, buf, n);
 	}
-	memset(buf, 0, n);
+	if (err)
+		memset(buf, 0, n);
+	return err == -EFAULT ? 0 : err;
 }
 
 static void piece_write(struct vgpu *v, uint64_t at, const void *buf, size_t n)
@@ -159,22 +164,24 @@ static void piece_write(struct vgpu *v, uint64_t at, const void *buf, size_t n)
 		guest_write(guest, where, buf, n); /* nowhere to report: hardware drops it too */
 }
 
-void vgpu_gma_read(struct vgpu *v, gma_t gma, void *buf, size_t len)
+int vgpu_gma_read(struct vgpu *v, gma_t gma, void *buf, size_t len)
 {
 	struct guest *guest = vgpu_guest(v);
 	uint8_t *out = buf;
 	uint64_t at = gma.v;
+	int err = 0;
 
 	guest_enter(guest);
-	while (len) {
+	while (len && !err) {
 		size_t n = MIN(len, (size_t)(PAGE_BYTES - PAGE_OFFSET(at)));
 
-		piece_read(v, at, out, n);
+		err = piece_read(v, at, out, n);
 		at += n;
 		out += n;
 		len -= n;
 	}
 	guest_leave(guest);
+	return err;
 }
 
 /* ---- The aperture ---------------------------------------------------------------------------- */
@@ -253,7 +260,7 @@ void vgpu_aperture_read(struct vgpu *v, uint64_t offset, void *buf, size_t len)
 		struct piece piece = find_piece(v, offset);
 		size_t n = MIN(len, piece.len);
 
-		piece_read(v, piece.at, out, n);
+		piece_read(v, piece.at, out, n); /* nowhere to report */
 		offset += n;
 		out += n;
 		len -= n;

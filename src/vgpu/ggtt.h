@@ -23,8 +23,9 @@ void vgpu_ggtt_write(struct vgpu *v, uint32_t offset, const void *buf, size_t le
 
 /*
  * Copies graphics memory without fences; what is not there reads as zeros.  Not while in a guest
- * section: it enters one.  Addresses wrap at 4 GiB.
+ * section: it enters one.  Addresses wrap at 4 GiB.  Memory that others hand over: -errno of
+ * guest_read() when they did not (-EIO, -EDEADLK, ...), and @buf is not whole.
  */
-void vgpu_gma_read(struct vgpu *v, gma_t gma, void *buf, size_t len);
+int vgpu_gma_read(struct vgpu *v, gma_t gma, void *buf, size_t len);
 
 #endif

@@ -23,7 +23,7 @@ static int head(struct display_source *source, unsigned int index, struct displa
 	return 0;
 }
 
-static void read_memory(struct display_source *source, gma_t gma, void *buf, size_t len)
+static int read_memory(struct display_source *source, gma_t gma, void *buf, size_t len)
 {
 	struct screen *screen = screen_of(source);
 	size_t have = 0;
@@ -35,6 +35,7 @@ static void read_memory(struct display_source *source, gma_t gma, void *buf, siz
 	memcpy(buf, screen->memory + (have ? gma.v : 0), have);
 	memset((uint8_t *)buf + have, 0, len - have);
 	pthread_mutex_unlock(&screen->mutex);
+	return screen->unreadable ? -EIO : 0;
 }
 
 static const struct display_source_ops ops = {

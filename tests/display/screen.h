@@ -15,6 +15,7 @@ struct screen {
 	struct display_head head;
 	uint8_t *memory;
 	uint64_t reads;
+	_Atomic bool unreadable; /* its memory cannot be had */
 };
 
 void screen_init(struct screen *screen, uint32_t width, uint32_t height);

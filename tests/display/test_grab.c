@@ -275,6 +275,27 @@ static void senseless_planes_do_no_harm(void **state)
 	screen_fini(&screen);
 }
 
+/* The first row that fails is the last that is asked for: each may take its time. */
+static void memory_that_cannot_be_had_is_an_error(void **state)
+{
+	struct screen screen;
+	struct display_image image = { .width = 0 };
+
+	screen_init(&screen, 64, 64);
+	screen_linear(&screen);
+	for (int tiling = DISPLAY_LINEAR; tiling <= DISPLAY_Y_TILED; tiling++) {
+		screen.head.primary.tiling = (enum display_tiling)tiling;
+		screen.unreadable = true;
+		screen.reads = 0;
+		assert_int_equal(display_grab(&screen.source, 0, &image), -EIO);
+		assert_int_equal(screen.reads, 1);
+		screen.unreadable = false;
+		assert_int_equal(display_grab(&screen.source, 0, &image), 0);
+	}
+	display_image_fini(&image);
+	screen_fini(&screen);
+}
+
 static void sizes_without_end_are_refused(void **state)
 {
 	static const uint32_t sizes[][2] = {
@@ -304,6 +325,7 @@ int main(void)
 		leak_checked(the_cursor_is_cut_at_every_edge),
 		leak_checked(a_head_that_is_off_or_absent_says_so),
 		leak_checked(senseless_planes_do_no_harm),
+		leak_checked(memory_that_cannot_be_had_is_an_error),
 		leak_checked(sizes_without_end_are_refused),
 	};
 

@@ -271,6 +271,41 @@ static void a_head_that_goes_off_is_black(void **state)
 	screen_fini(&screen);
 }
 
+static uint64_t reads_of(struct screen *screen)
+{
+	uint64_t reads;
+
+	pthread_mutex_lock(&screen->mutex);
+	reads = screen->reads;
+	pthread_mutex_unlock(&screen->mutex);
+	return reads;
+}
+
+static void a_head_whose_memory_cannot_be_had_stays(void **state)
+{
+	struct screen screen;
+	struct client client;
+	struct display_vnc *vnc = server_start(&screen, 64, 32);
+	uint64_t reads;
+
+	client_open(&client, display_vnc_port(vnc));
+	update_ask(&client, false);
+	update_get(&client);
+	screen.unreadable = true;
+	update_ask(&client, true);
+	reads = reads_of(&screen);
+	for (int i = 0; i < 10000 && reads_of(&screen) < reads + 3; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	assert_true(reads_of(&screen) >= reads + 3);
+	screen_set(&screen, 1, 1, 0x123456);
+	screen.unreadable = false;
+	update_get(&client); /* no black in between */
+	assert_same(&client, &screen);
+	client_close(&client);
+	display_vnc_destroy(vnc);
+	screen_fini(&screen);
+}
+
 /* The last viewer's picture is not kept: whoever comes to a dark head sees a small one. */
 static void the_picture_goes_with_the_last_viewer(void **state)
 {
@@ -559,6 +594,7 @@ int main(void)
 		leak_checked(a_client_gets_the_pixels_then_what_changed),
 		leak_checked(a_mode_change_resizes),
 		leak_checked(a_head_that_goes_off_is_black),
+		leak_checked(a_head_whose_memory_cannot_be_had_stays),
 		leak_checked(the_picture_goes_with_the_last_viewer),
 		leak_checked(without_clients_nothing_is_read),
 		leak_checked(bad_clients_do_no_harm),

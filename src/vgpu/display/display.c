@@ -100,9 +100,9 @@ static int source_head(struct display_source *source, unsigned int index, struct
 	return 0;
 }
 
-static void source_read(struct display_source *source, gma_t gma, void *buf, size_t len)
+static int source_read(struct display_source *source, gma_t gma, void *buf, size_t len)
 {
-	vgpu_gma_read(display_of(source)->vgpu, gma, buf, len);
+	return vgpu_gma_read(display_of(source)->vgpu, gma, buf, len) ? -EIO : 0;
 }
 
 static const struct display_source_ops source_ops = {
