@@ -224,8 +224,9 @@ static int limit_syscalls(struct serve *serve)
 static int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = {
-		start_signals, start_control, serve_share_start, start_listening, start_plain,
-		enter_sandbox, start_vgpu,    start_server,	 start_vnc,	  limit_syscalls,
+		start_signals, start_control,	 serve_share_start, start_listening,
+		start_plain,   enter_sandbox,	 start_vgpu,	    start_server,
+		start_vnc,     serve_grab_start, limit_syscalls,
 	};
 	int err = loop_init(&serve->loop);
 
@@ -252,9 +253,10 @@ static void serve_end(struct serve *serve)
 	socket_file_remove(&serve->control_file);
 	socket_file_remove(&serve->socket_file);
 	control_server_destroy(serve->control);
-	/* Before VNC, whose thread may wait for messages that nobody brings any more. */
+	/* Before what draws, whose threads may wait for messages that nobody brings any more. */
 	if (serve->server)
 		vfu_server_destroy(serve->server);
+	serve_grab_end(serve);
 	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)
 		display_vnc_destroy(serve->vnc[i]);
 	for (unsigned int i = 0; i < DISPLAY_MAX_HEADS; i++)

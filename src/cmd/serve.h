@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `mediant serve`: what its files share.  serve.c owns the life of the process, serve_options.c
- * its command line, serve_control.c what the control socket can ask.  All in the loop's thread.
+ * its command line, serve_control.c what the control socket can ask.  All in the loop's thread, but
+ * for the drawing of serve_grab.c.
  */
 #ifndef CMD_SERVE_H
 #define CMD_SERVE_H
@@ -55,6 +56,7 @@ struct serve {
 	int listen_fd;	    /* for the VMM, until it is the server's; -1 */
 	struct display_vnc_config vnc_config[DISPLAY_MAX_HEADS];
 	struct display_vnc *vnc[DISPLAY_MAX_HEADS];
+	struct serve_grabber *grabber; /* NULL: no display */
 	struct sandbox sandbox;
 	struct vgpu_port_config ports[VGPU_MAX_PORTS]; /* as they are now */
 	uint64_t started_ns;
@@ -70,6 +72,13 @@ int serve_share_start(struct serve *serve);
 void serve_share_end(struct serve *serve);
 /* The part of `stat` that tells what the vGPU had of the GPU. */
 json_t *serve_share_tree(struct serve *serve, const struct vgpu_stats *v);
+
+/* serve_grab.c: pictures for the control socket; 0 also where there is no display. */
+int serve_grab_start(struct serve *serve);
+/* After the server's end, which fails what the drawing may wait for. */
+void serve_grab_end(struct serve *serve);
+/* Answers with a picture of @head, later. */
+void serve_grab(struct serve *serve, uint32_t head, struct control_reply *reply);
 
 /* serve_trace.c: what the control socket can ask about tracing. */
 void serve_trace_start(void *opaque, json_t *params, struct control_reply *reply);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the control socket of a vGPU can ask (docs/control.md).  Each method runs in the loop's
- * thread between two messages of the VMM, so it must be short: a screenshot is handed out as raw
- * pixels in a memory file, and made a PNG by whoever asked.
+ * thread between two messages of the VMM, so it must be short: a screenshot is taken elsewhere.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -86,65 +83,13 @@ static void stat_method(void *opaque, json_t *params, struct control_reply *repl
 	reply->result = serve_stat_tree(opaque);
 }
 
-/* ---- Screenshot ---------------------------------------------------------------------------- */
-
-static int write_all(int fd, const void *bytes, size_t len)
-{
-	const char *at = bytes;
-
-	while (len) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0)
-			return -errno;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* The picture in a sealed memory file; the descriptor, or -errno. */
-static int image_file(const struct display_image *image)
-{
-	int fd = memfd_create("screenshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	err = write_all(fd, image->pixels, (size_t)image->width * image->height * 4);
-	if (!err &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL))
-		err = -errno;
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static void screenshot(void *opaque, json_t *params, struct control_reply *reply)
 {
 	struct serve *serve = opaque;
-	struct display_image image = { 0 };
 	uint32_t head;
-	int err;
 
-	if (!take_port(serve, params, &head, reply))
-		return;
-	err = display_grab(source_of(serve), head, &image);
-	if (!err) {
-		reply->fd = image_file(&image);
-		err = reply->fd < 0 ? reply->fd : 0;
-	}
-	if (err == -EAGAIN)
-		control_reply_error(reply, CONTROL_FAILED,
-				    "head %u is off: the guest shows nothing on it (yet)", head);
-	else if (err)
-		control_reply_error(reply, CONTROL_FAILED, "head %u: %s", head, strerror(-err));
-	else
-		reply->result = json_pack("{s:i, s:i, s:s}", "width", (int)image.width, "height",
-					  (int)image.height, "format", "XRGB8888");
-	display_image_fini(&image);
+	if (take_port(serve, params, &head, reply))
+		serve_grab(serve, head, reply);
 }
 
 /* ---- Monitors ------------------------------------------------------------------------------ */

@@ -8,7 +8,9 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -622,24 +624,141 @@ static void a_screenshot_is_sealed(void **state)
 	program_end(pid);
 }
 
+/* Pipe A shows 16 pages over and over, which the client does not hand over but by messages. */
+static const struct vfu_dma_map messages_only = {
+	.argsz = sizeof(messages_only), .flags = 3, .addr = 0x10000000, .bytes = 0x10000
+};
+
+static void show_by_messages(int fd)
+{
+	struct vfu_header reply;
+	uint64_t frame;
+
+	assert_int_equal(
+		exchange(fd, VFU_DMA_MAP, &messages_only, sizeof(messages_only), &reply, 0), 0);
+	for (uint32_t i = 0; i < 640 * 480 * 4 / 4096; i++) {
+		region_write(fd, 0, 0x800000 + 8 * i,
+			     (uint32_t)messages_only.addr + ((i % 16) << 12) + 1);
+		region_write(fd, 0, 0x800004 + 8 * i, 0);
+	}
+	show(fd, 0, 0, 0);
+	frame = region_read(fd, 0, 0x70040, 4); /* PIPE_FRMCOUNT: from the next on it is shown */
+	while (region_read(fd, 0, 0x70040, 4) == frame)
+		;
+}
+
+struct asking {
+	json_t *result;
+	int image, err;
+	_Atomic bool done;
+};
+
+static void *ask_for_picture(void *arg)
+{
+	struct asking *asking = arg;
+
+	asking->err = control_call("one", "screenshot", NULL, &asking->result, &asking->image);
+	atomic_store(&asking->done, true);
+	return NULL;
+}
+
+/* The next DMA_READ, its 64 bits of address and of count behind the header; false: none came. */
+static bool next_read(int fd, struct asking *asking, struct vfu_header *header,
+		      struct vfu_dma_access *access)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	while (!poll(&ready, 1, 10))
+		if (atomic_load(&asking->done))
+			return false;
+	assert_int_equal(recv(fd, header, sizeof(*header), MSG_WAITALL), sizeof(*header));
+	assert_int_equal(header->command, VFU_DMA_READ);
+	assert_int_equal(recv(fd, access, sizeof(*access), MSG_WAITALL), sizeof(*access));
+	return true;
+}
+
+/* Every word is its own address. */
+static void answer_read(int fd, const struct vfu_header *header,
+			const struct vfu_dma_access *access)
+{
+	struct {
+		struct vfu_header header;
+		struct vfu_dma_access access;
+		uint32_t words[1024];
+	} reply = { .header = *header, .access = *access };
+
+	assert_in_range(access->count, 4, sizeof(reply.words));
+	for (uint32_t i = 0; i < access->count / 4; i++)
+		reply.words[i] = (uint32_t)access->addr + 4 * i;
+	reply.header.flags = VFU_FLAG_REPLY;
+	reply.header.bytes = (uint32_t)(sizeof(reply.header) + sizeof(*access) + access->count);
+	assert_int_equal(send(fd, &reply, reply.header.bytes, MSG_NOSIGNAL), reply.header.bytes);
+}
+
+static void a_screenshot_may_come_by_messages(void **state)
+{
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
+	struct asking asking = { .image = -1 };
+	struct vfu_dma_access access;
+	struct vfu_header header;
+	int fd = dial("vfio");
+	uint32_t word;
+	pthread_t thread;
+
+	say_version(fd);
+	show_by_messages(fd);
+	assert_int_equal(pthread_create(&thread, NULL, ask_for_picture, &asking), 0);
+	while (next_read(fd, &asking, &header, &access))
+		answer_read(fd, &header, &access);
+	pthread_join(thread, NULL);
+	assert_int_equal(asking.err, 0);
+	for (uint32_t at = 0; at < 640 * 480 * 4; at += 4) {
+		assert_int_equal(pread(asking.image, &word, 4, at), 4);
+		if (word != ((uint32_t)messages_only.addr + at % 0x10000) % (1u << 24))
+			fail_msg("%#x at %#x", word, at);
+	}
+	json_decref(asking.result);
+	close(asking.image);
+	close(fd);
+	program_end(pid);
+}
+
+/* No picture of what was not read: the memory goes while it is waited for. */
+static void a_screenshot_is_whole_or_none(void **state)
+{
+	pid_t pid = program_serve("serve --socket %/vfio --name one --log warn");
+	struct vfu_dma_unmap unmap = { .argsz = sizeof(unmap),
+				       .addr = messages_only.addr,
+				       .bytes = messages_only.bytes };
+	struct asking asking = { .image = -1 };
+	struct vfu_dma_access access;
+	struct vfu_header header;
+	int fd = dial("vfio");
+	pthread_t thread;
+
+	say_version(fd);
+	show_by_messages(fd);
+	assert_int_equal(pthread_create(&thread, NULL, ask_for_picture, &asking), 0);
+	assert_true(next_read(fd, &asking, &header, &access));
+	assert_int_equal(exchange(fd, VFU_DMA_UNMAP, &unmap, sizeof(unmap), &unmap, sizeof(unmap)),
+			 0);
+	pthread_join(thread, NULL);
+	assert_int_not_equal(asking.err, 0);
+	assert_int_equal(asking.image, -1);
+	close(fd);
+	program_end(pid);
+}
+
 /* A viewer watches memory that only a client who is silent could read. */
 static void the_end_waits_for_no_picture(void **state)
 {
-	struct vfu_dma_map map = {
-		.argsz = sizeof(map), .flags = 3, .addr = 0x10000000, .bytes = 0x10000
-	};
 	pid_t pid = program_serve("serve --socket %/vfio --name one --vnc 127.0.0.1:0 --log error");
 	struct sockaddr_in addr = vnc_address();
 	struct vfu_header header;
 	int fd = dial("vfio"), viewer;
 
 	say_version(fd);
-	assert_int_equal(exchange(fd, VFU_DMA_MAP, &map, sizeof(map), &header, 0), 0);
-	for (uint32_t i = 0; i < 16; i++) {
-		region_write(fd, 0, 0x800000 + 8 * i, (uint32_t)map.addr + (i << 12) + 1);
-		region_write(fd, 0, 0x800004 + 8 * i, 0);
-	}
-	show(fd, 0, 0, 0);
+	show_by_messages(fd);
 	viewer = dial_vnc(&addr);
 	assert_int_equal(recv(fd, &header, sizeof(header), MSG_WAITALL), sizeof(header));
 	assert_int_equal(header.command, VFU_DMA_READ);
@@ -692,6 +811,8 @@ int main(int argc, char **argv)
 		in_folder(a_screenshot_is_sealed),
 		in_folder(pipes_and_heads_have_numbers_of_their_own),
 		in_folder(modes_that_cannot_be_are_refused_with_a_remedy),
+		in_folder(a_screenshot_may_come_by_messages),
+		in_folder(a_screenshot_is_whole_or_none),
 		in_folder(the_end_waits_for_no_picture),
 		in_folder(a_connection_may_be_inherited),
 	};

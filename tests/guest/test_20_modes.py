@@ -2,6 +2,8 @@
 """Displays: every mode, pixel by pixel beside QEMU's own adapter; formats, flips, hotplug."""
 import re
 
+from harness import counters
+from harness.console import rows_lit, rows_written
 from harness.host import Failure, note
 from harness.modes import Pattern, connected, lend_edid
 from harness.proc import wait_for
@@ -136,8 +138,21 @@ def status(vm):
 
 
 class Hotplug(VgpuSuite):
+    """Its guest's memory has no descriptor: pictures too are made of messages."""
+
     name = "plug"
     serve = ("--display", "hdmi:1024x768")
+    guest = {"mappable": False}
+
+    @limit(120)
+    def test_console_is_drawn_as_written(self):
+        self.vm.wait_prompt()
+
+        def same():
+            picture, rows = self.vgpu.screenshot(), self.vm.console()
+            return rows_written(rows) and rows_lit(picture, rows) == rows_written(rows)
+        wait_for("the console's rows in the picture", 100, same, 0.5)
+        check(counters.get(self.vgpu.stat(), "messages.dma_reads") > 0, "its memory was mapped after all")
 
     def wait_status(self, wanted):
         wait_for(f"the guest sees its monitor {wanted}", 30,

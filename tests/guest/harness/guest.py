@@ -16,23 +16,25 @@ BOOT_TIMEOUT = 300	# 11 s on a machine with two cores to itself
 
 class Guest:
     def __init__(self, name, sockets=(), machine="q35", memory="1G", cpus=2, append="",
-                 adapter=None, extra=()):
+                 adapter=None, extra=(), mappable=True):
         """sockets: those of the vGPUs, in slots 2, 3, …; adapter: a second display, such as
-        'virtio-gpu-pci,xres=1024,yres=768', found again as 'adapter' by screendump()."""
+        'virtio-gpu-pci,xres=1024,yres=768', found again as 'adapter' by screendump();
+        mappable: the vGPUs are handed descriptors for the memory, or else reach it by messages."""
         self.name = name
         self.dir = host.scratch() / name
         self.dir.mkdir(exist_ok=True)
         self.serial_path = self.dir / "serial.log"
         self.options = dict(sockets=sockets, machine=machine, memory=memory, cpus=cpus,
-                            append=append, adapter=adapter, extra=extra)
+                            append=append, adapter=adapter, extra=extra, mappable=mappable)
         self.process = self.qmp = self.agent = None
 
-    def argv(self, sockets, machine, memory, cpus, append, adapter, extra):
+    def argv(self, sockets, machine, memory, cpus, append, adapter, extra, mappable):
         image = host.image()
+        backend = ("memory-backend-memfd", "share=on") if mappable else ("memory-backend-ram", "share=off")
         kind, _ = accel.choose()
         line = [host.qemu(), "-name", self.name, "-nodefaults", "-no-user-config",
                 "-machine", f"{machine},sata=off,smbus=off,memory-backend=ram",
-                "-object", f"memory-backend-memfd,id=ram,size={memory},share=on",
+                "-object", f"{backend[0]},id=ram,size={memory},{backend[1]}",
                 "-m", memory, "-smp", str(cpus), *accel.arguments(kind),
                 "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"),
                 "-append", f"{COMMAND_LINE} {append}".strip(),
