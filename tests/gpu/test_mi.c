@@ -248,9 +248,12 @@ static void atomic_qwords(void **state)
 
 static void atomic_octword(void **state)
 {
-	for (unsigned int equal = 0; equal < 2; equal++) {
+	for (unsigned int i = 0; i < 4; i++) {
 		struct rig *rig = rig_create(GPU_RCS);
+		unsigned int equal = i & 1;
 
+		if (i & 2)
+			rig->ppgtt.flags[RIG_DATA >> 12] = PAGE_NO_HOST;
 		poke64(&rig->ppgtt, RIG_DATA, 0x100000002);
 		poke64(&rig->ppgtt, RIG_DATA + 8, 0x300000003 + equal);
 		rig_user_batch(rig);

@@ -86,11 +86,68 @@ static void atomics_are_atomic_towards_cpus(void **state)
 	rig_destroy(rig);
 }
 
+/* Sixteen bytes: the GPU swaps the lower half while the upper is 0, the CPU owns the upper. */
+struct owner {
+	struct rig *rig;
+	uint32_t rounds, lost;
+};
+
+static void wait_for_swap(uint64_t *lower)
+{
+	uint64_t before = __atomic_load_n(lower, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(lower, __ATOMIC_SEQ_CST) == before)
+		;
+}
+
+static void *own_by_cpu(void *arg)
+{
+	struct owner *owner = arg;
+	uint64_t *half = (uint64_t *)&owner->rig->ppgtt.memory[RIG_DATA];
+	struct gpu *gpu = owner->rig->gpu;
+
+	for (uint32_t i = 0; i < owner->rounds; i++) {
+		bool held = true;
+
+		wait_for_swap(&half[0]);
+		__atomic_store_n(&half[1], 1, __ATOMIC_SEQ_CST);
+		for (unsigned int look = 0; look < 100 && held; look++)
+			held = __atomic_load_n(&half[1], __ATOMIC_SEQ_CST) == 1;
+		owner->lost += !held;
+		__atomic_store_n(&half[1], 0, __ATOMIC_SEQ_CST);
+	}
+	gpu->ops->stop(gpu, GPU_RCS);
+	return NULL;
+}
+
+static void sixteen_bytes_are_compared_and_written_at_once(void **state)
+{
+	struct rig *rig = rig_create(GPU_RCS);
+	struct owner owner = { rig, 1000, 0 };
+	pthread_t thread;
+
+	rig_user_batch(rig);
+	for (uint32_t i = 0; i < 2; i++)
+		EMIT(rig, MI_ATOMIC_INLINE(0x4e) | 2u << 19, RIG_DATA, 0, i, !i, 0, 0, 0, 0, 0, 0);
+	EMIT(rig, MI_BATCH_BUFFER_START | MI_BATCH_PPGTT, RIG_BATCH, 0);
+	rig_ring(rig);
+	EMIT(rig, MI_BATCH_BUFFER_START | MI_BATCH_PPGTT, RIG_BATCH, 0);
+	rig_set_tail(rig);
+	rig->gpu->ops->begin(rig->gpu, &rig->workload);
+	assert_int_equal(pthread_create(&thread, NULL, own_by_cpu, &owner), 0);
+	assert_int_equal(rig->gpu->ops->run(rig->gpu, GPU_RCS, UINT64_MAX), GPU_RUN_STOPPED);
+	pthread_join(thread, NULL);
+	rig->gpu->ops->end(rig->gpu, GPU_RCS);
+	assert_int_equal(owner.lost, 0);
+	rig_destroy(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_look_while_it_runs),
 		cmocka_unit_test(atomics_are_atomic_towards_cpus),
+		cmocka_unit_test(sixteen_bytes_are_compared_and_written_at_once),
 	};
 
 	return cmocka_run_group_tests_name("gpu threads", tests, NULL, NULL);

@@ -3,8 +3,6 @@
  * The MI commands that move data in memory.  Called by cs.c on the lane.  A store is done when the
  * command is: what comes later in the stream, and whoever sees what comes later, sees it.
  */
-#include <string.h>
-
 #include "gpu/cs/cs.h"
 
 #define MI_USE_GGTT	     BIT(22)
@@ -130,18 +128,11 @@ static enum cs_next atomic_plain(struct cs *cs, const uint32_t *dw, enum atomic_
 static enum cs_next atomic_octword(struct cs *cs, const uint32_t *dw, uint64_t operand[2][2])
 {
 	bool ggtt = cs_memory_type(cs, dw[0]);
-	gma_t address = cs_operand(&dw[1], 2), fault_at;
-	struct gpu_as *as = cs_as(cs, ggtt);
-	unsigned __int128 *host, old, compare, value;
+	gma_t address = cs_operand(&dw[1], 2);
+	unsigned __int128 compare = operand[0][0] | (unsigned __int128)operand[0][1] << 64;
+	unsigned __int128 value = operand[1][0] | (unsigned __int128)operand[1][1] << 64, old;
 
-	host = gpu_as_map(as, address, GPU_READ | GPU_WRITE);
-	if (!host && gpu_as_read(as, address, &old, sizeof(old), &fault_at) < 0)
-		return cs_fault_address(cs, ggtt, address, false);
-	if (host)
-		memcpy(&old, host, sizeof(old));
-	compare = operand[0][0] | (unsigned __int128)operand[0][1] << 64;
-	value = operand[1][0] | (unsigned __int128)operand[1][1] << 64;
-	if (old == compare && gpu_as_write(as, address, &value, sizeof(value), &fault_at) < 0)
+	if (!as_compare_write128(cs_as(cs, ggtt), address, compare, value, &old))
 		return cs_fault_address(cs, ggtt, address, true);
 	if (dw[0] & MI_ATOMIC_RETURN) {
 		cs_set_reg64(cs, CS_REG_GPR + 8, (uint64_t)old);

@@ -140,3 +140,42 @@ bool as_atomic64(struct gpu_as *as, gma_t gma_, enum as_atomic op, const uint64_
 	*returned = op == AS_ATOMIC_PREDEC ? new : old;
 	return true;
 }
+
+#ifdef __x86_64__
+/* The compilers' own would call libatomic, or refuse, without a flag for the whole build. */
+static unsigned __int128 compare_exchange128(unsigned __int128 *at, unsigned __int128 compare,
+					     unsigned __int128 value)
+{
+	uint64_t low = (uint64_t)compare, high = (uint64_t)(compare >> 64);
+
+	__asm__ volatile("lock cmpxchg16b %0"
+			 : "+m"(*at), "+a"(low), "+d"(high)
+			 : "b"((uint64_t)value), "c"((uint64_t)(value >> 64))
+			 : "cc", "memory");
+	return low | (unsigned __int128)high << 64;
+}
+#else
+static unsigned __int128 compare_exchange128(unsigned __int128 *at, unsigned __int128 compare,
+					     unsigned __int128 value)
+{
+	unsigned __int128 old = *at;
+
+	if (old == compare)
+		*at = value;
+	return old;
+}
+#endif
+
+bool as_compare_write128(struct gpu_as *as, gma_t gma_, unsigned __int128 compare,
+			 unsigned __int128 value, unsigned __int128 *old)
+{
+	uint8_t *host = as_host(as, as_cut(as, gma_), GPU_WRITE);
+
+	if (host) {
+		*old = compare_exchange128((unsigned __int128 *)host, compare, value);
+		return true;
+	}
+	if (gpu_as_read(as, gma_, old, sizeof(*old), NULL) < 0)
+		return false;
+	return *old != compare || gpu_as_write(as, gma_, &value, sizeof(value), NULL) == 0;
+}

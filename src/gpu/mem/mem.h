@@ -116,4 +116,12 @@ bool as_atomic32(struct gpu_as *as, gma_t gma, enum as_atomic op, const uint64_t
 bool as_atomic64(struct gpu_as *as, gma_t gma, enum as_atomic op, const uint64_t operand[2],
 		 uint64_t *returned);
 
+/*
+ * Sixteen bytes at an address aligned to them: writes @value where memory holds @compare; in one
+ * piece as above on x86-64, elsewhere a store in between is lost.  *@old: what memory held.  False:
+ * the address faults.
+ */
+bool as_compare_write128(struct gpu_as *as, gma_t gma, unsigned __int128 compare,
+			 unsigned __int128 value, unsigned __int128 *old);
+
 #endif
