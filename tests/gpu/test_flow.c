@@ -138,6 +138,28 @@ static void commands_of_the_host_are_denied(void **state)
 	}
 }
 
+/* The register's low two bits are no part of the offset; without the command's bit it is not added.
+ */
+static void a_batch_starts_at_bb_offset_where_asked(void **state)
+{
+	static const uint32_t add_offset[] = { 0, 1u << 16 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(add_offset); i++) {
+		struct rig *rig = rig_create(GPU_RCS);
+
+		for (uint32_t at = 0; at < 2; at++) {
+			rig_batch(rig, &rig->ppgtt, RIG_BATCH_2 + 0x40 * at);
+			EMIT(rig, MI_STORE_DATA_IMM, RIG_DATA, 0, 1 + at, MI_BATCH_BUFFER_END);
+		}
+		rig_user_batch(rig);
+		EMIT(rig, MI_LOAD_REGISTER_IMM(1), 0x2158, 0x43);
+		EMIT(rig, MI_BATCH_BUFFER_START | MI_BATCH_PPGTT | add_offset[i], RIG_BATCH_2, 0);
+		assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+		assert_int_equal(peek32(&rig->ppgtt, RIG_DATA), 1 + i);
+		rig_destroy(rig);
+	}
+}
+
 static void faulted_engine_halts(void **state)
 {
 	struct rig *rig = rig_create(GPU_RCS);
@@ -697,6 +719,7 @@ int main(void)
 		cmocka_unit_test(command_behind_the_tail_faults),
 		cmocka_unit_test(unknown_commands_fault),
 		cmocka_unit_test(commands_of_the_host_are_denied),
+		cmocka_unit_test(a_batch_starts_at_bb_offset_where_asked),
 		cmocka_unit_test(faulted_engine_halts),
 		cmocka_unit_test(user_batch_runs_and_returns),
 		cmocka_unit_test(address_is_cut_to_48_bits),

@@ -13,11 +13,13 @@
 #define MI_ARB_ENABLE	      BIT(0)
 #define MI_BATCH_PPGTT	      BIT(8)
 #define MI_BATCH_PREDICATE    BIT(15)
+#define MI_BATCH_ADD_OFFSET   BIT(16)
 #define MI_BATCH_2ND_LEVEL    BIT(22)
 #define MI_COMPARE_MASK_MODE  BIT(19)
 #define MI_COMPARE_SEMAPHORE  BIT(21)
 #define MI_USE_GGTT	      BIT(22)
 #define MI_SEMAPHORE_POLL_REG BIT(16)
+#define BB_OFFSET	      0x158u /* from the engine's base */
 
 enum cs_next mi_noop(struct cs *cs, const uint32_t *dw)
 {
@@ -47,6 +49,16 @@ static void enter_batch(struct cs *cs, unsigned int level, uint64_t address, boo
 	TRACE(gpu_batch, cs->engine, address, level, ppgtt);
 }
 
+/* BB_OFFSET counts bytes; its low two bits are none of it. */
+static uint64_t batch_address(struct cs *cs, const uint32_t *dw)
+{
+	uint64_t address = cs_operand(&dw[1], 2).v;
+
+	if (dw[0] & MI_BATCH_ADD_OFFSET)
+		address += cs_reg_read(cs, cs->base + BB_OFFSET) & ~3u;
+	return address & (BIT_ULL(48) - 1);
+}
+
 enum cs_next mi_batch_buffer_start(struct cs *cs, const uint32_t *dw)
 {
 	unsigned int level = dw[0] & MI_BATCH_2ND_LEVEL ? 1 : 0;
@@ -66,7 +78,7 @@ enum cs_next mi_batch_buffer_start(struct cs *cs, const uint32_t *dw)
 		return cs_fault(cs, GPU_FAULT_ENDLESS);
 	/* The caller goes on behind the command; a chained batch leaves nothing behind. */
 	cs_skip(cs, 3);
-	enter_batch(cs, level, cs_operand(&dw[1], 2).v, ppgtt);
+	enter_batch(cs, level, batch_address(cs, dw), ppgtt);
 	return CS_JUMP;
 }
 
