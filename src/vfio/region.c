@@ -121,7 +121,7 @@ void vfio_device_get_info(struct vfio_device *device, struct vfio_device_info *i
 
 static size_t sparse_cap_bytes(const struct vfio_region_config *region)
 {
-	if (!region->mmap || !region->mmap_area_count)
+	if (!region->mmap_area_count)
 		return 0;
 	return sizeof(struct vfio_region_info_cap_sparse_mmap) +
 	       region->mmap_area_count * sizeof(struct vfio_region_sparse_mmap_area);
@@ -151,8 +151,8 @@ static void put_sparse_cap(uint8_t *at, const struct vfio_region_config *region)
  * The descriptor goes with an answer that is whole: a client that asked with too little room asks
  * again, and cloud-hypervisor keeps only the descriptor of the last answer.
  */
-int vfio_device_region_info(struct vfio_device *device, uint32_t index, void *buf, size_t room,
-			    size_t *bytes, int *fd)
+int vfio_device_region_info(struct vfio_device *device, uint32_t index, bool takes_fd, void *buf,
+			    size_t room, size_t *bytes, int *fd)
 {
 	struct vfio_region_info info = { .index = index };
 
@@ -161,15 +161,16 @@ int vfio_device_region_info(struct vfio_device *device, uint32_t index, void *bu
 		return -EINVAL;
 
 	const struct vfio_region_config *region = &device->config.regions[index];
-	size_t cap_bytes = sparse_cap_bytes(region);
+	bool mappable = region->mmap && takes_fd;
+	size_t cap_bytes = mappable ? sparse_cap_bytes(region) : 0;
 
 	info.argsz = (uint32_t)(sizeof(info) + cap_bytes);
 	info.size = region->size;
-	info.offset = region->mmap ? region->mmap_offset : 0;
+	info.offset = mappable ? region->mmap_offset : 0;
 	if (region->size)
 		info.flags = region->flags;
 	*bytes = sizeof(info);
-	if (region->mmap) {
+	if (mappable) {
 		info.flags |= VFIO_REGION_INFO_FLAG_MMAP;
 		if (room >= info.argsz)
 			*fd = region->mmap_fd;

@@ -245,10 +245,11 @@ void vfio_device_get_info(struct vfio_device *device, struct vfio_device_info *i
 /*
  * Answers for region @index into @buf of @room bytes, at least a struct vfio_region_info: with
  * its capabilities if they fit, else without them and argsz telling what is wanted.  *@bytes is
- * how much was written, *@fd a borrowed descriptor to pass on or -1.  -EINVAL: no such region.
+ * how much was written, *@fd a borrowed descriptor to pass on or -1.  For whom !@takes_fd, no
+ * region can be mapped.  -EINVAL: no such region.
  */
-int vfio_device_region_info(struct vfio_device *device, uint32_t index, void *buf, size_t room,
-			    size_t *bytes, int *fd);
+int vfio_device_region_info(struct vfio_device *device, uint32_t index, bool takes_fd, void *buf,
+			    size_t room, size_t *bytes, int *fd);
 /* The region's descriptors; -EINVAL: no such region, or it is absent. */
 int vfio_device_region_io_fds(struct vfio_device *device, uint32_t index,
 			      const struct vfio_io_fd **fds, unsigned int *count);

@@ -47,7 +47,7 @@ static int handle_version(struct vfu_server *server, const struct vfu_message *m
 	if (err)
 		return err;
 	/* Without a twin everything goes over the one socket, as with a client that offers none. */
-	if (peer.twin_socket && open_twin(server, reply))
+	if (peer.twin_socket && (!peer.max_msg_fds || open_twin(server, reply)))
 		peer.twin_socket = false;
 	server->peer = peer;
 	server->negotiated = true;
@@ -114,8 +114,9 @@ static int handle_region_info(struct vfu_server *server, const struct vfu_messag
 	memcpy(&info, message->payload, sizeof(info));
 	if (info.argsz < sizeof(info))
 		return -EINVAL;
-	int err = vfio_device_region_info(server->device, info.index, reply->payload,
-					  MIN(info.argsz, REPLY_ROOM), &reply->bytes, &fd);
+	int err = vfio_device_region_info(server->device, info.index, server->peer.max_msg_fds > 0,
+					  reply->payload, MIN(info.argsz, REPLY_ROOM),
+					  &reply->bytes, &fd);
 	if (!err && fd >= 0)
 		reply->fds[reply->fd_count++] = fd;
 	return err;
@@ -175,7 +176,7 @@ static int handle_region_io_fds(struct vfu_server *server, const struct vfu_mess
 	reply->bytes = sizeof(io);
 	for (unsigned int i = 0; fits && i < count; i++)
 		put_io_fd(reply, &fds[i]);
-	return reply->fd_count > server->peer.max_msg_fds ? -E2BIG : 0;
+	return 0;
 }
 
 /* ---- Interrupts ------------------------------------------------------------------------- */
@@ -385,7 +386,9 @@ static int run_command(struct vfu_server *server, const struct vfu_message *mess
 	if (!command || !command->handle || message->bytes < command->least ||
 	    message->bytes > command->most)
 		return -EINVAL;
-	return command->handle(server, message, reply);
+	int err = command->handle(server, message, reply);
+	/* No answer has more descriptors than the client has said it takes. */
+	return !err && reply->fd_count > server->peer.max_msg_fds ? -E2BIG : err;
 }
 
 static void send_reply(struct vfu_server *server, struct vfu_channel *channel,

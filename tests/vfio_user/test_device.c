@@ -152,6 +152,26 @@ static void io_fds_more_than_the_client_takes(void **state)
 	rig_stop(&rig);
 }
 
+/* Not one: regions are accessed by messages only, and there is one socket. */
+static void a_client_that_takes_no_descriptors(void **state)
+{
+	struct vfio_region_info info;
+	struct rig rig;
+
+	rig_start(&rig, rig_device_json);
+	rig_connect(&rig);
+	assert_int_equal(client_version(&rig, "{\"capabilities\":{\"max_msg_fds\":0,"
+					      "\"twin_socket\":{\"supported\":true}}}"),
+			 0);
+	assert_int_equal(rig.reply->fd_count, 0);
+	assert_null(strstr((char *)rig.reply->payload + 4, "twin_socket"));
+	info = region_info(&rig, 2, 4096);
+	assert_int_equal(rig.reply->fd_count, 0);
+	assert_int_equal(info.flags, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE);
+	assert_int_equal(info.argsz, sizeof(info));
+	rig_stop(&rig);
+}
+
 /* ---- Regions ---------------------------------------------------------------------------- */
 
 static void regions_hold_what_was_written(void **state)
@@ -611,6 +631,7 @@ int main(void)
 		cmocka_unit_test(regions_cannot_be_cut_short),
 		cmocka_unit_test(io_fds),
 		cmocka_unit_test(io_fds_more_than_the_client_takes),
+		cmocka_unit_test(a_client_that_takes_no_descriptors),
 		cmocka_unit_test(regions_hold_what_was_written),
 		cmocka_unit_test(lenient_devices_answer_all),
 		cmocka_unit_test(client_fires_vectors),
