@@ -114,7 +114,10 @@ int loop_timer_init(struct loop *loop, struct loop_timer *timer,
 		return -errno;
 	timer->source = (struct loop_source){ .fd = fd, .events = EPOLLIN, .ready = timer_ready };
 	timer->expired = expired;
-	return loop_add(loop, &timer->source);
+	int err = loop_add(loop, &timer->source);
+	if (err)
+		close(fd);
+	return err;
 }
 
 void loop_timer_fini(struct loop *loop, struct loop_timer *timer)

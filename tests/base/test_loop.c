@@ -2,6 +2,7 @@
 /* The event loop: sources that remove each other, timers, and work posted by other threads. */
 #include "base/loop.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -121,6 +122,14 @@ static unsigned int expirations;
 static void count_expiration(struct loop_timer *timer)
 {
 	expirations++;
+}
+
+static void timer_that_fails_leaves_nothing(void **state)
+{
+	struct loop closed = { .epoll_fd = -1 };
+	struct loop_timer timer;
+
+	assert_int_equal(loop_timer_init(&closed, &timer, count_expiration), -EBADF);
 }
 
 static void timer_fires_once_and_disarms(void **state)
@@ -254,6 +263,7 @@ int main(void)
 		with_loop(source_may_remove_itself),
 		with_loop(removed_source_is_not_called_with_its_event_pending),
 		with_loop(bad_descriptor_is_refused),
+		with_loop(timer_that_fails_leaves_nothing),
 		with_loop(timer_fires_once_and_disarms),
 		with_loop(posted_work_runs_once_and_in_order),
 		with_loop(work_may_post_itself_again),
