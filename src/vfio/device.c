@@ -98,7 +98,6 @@ void vfio_device_reset(struct vfio_device *device)
 	vfio_irqs_reset(device);
 	pci_space_reset(device);
 	vfio_decode_update(device);
-	device->low_power = false;
 	if (device->config.ops->reset) {
 		/* It stops its lanes, and one may wait for a message this thread would bring. */
 		guest_hold(device->guest);
@@ -111,6 +110,7 @@ void vfio_device_reset(struct vfio_device *device)
 void vfio_device_detach(struct vfio_device *device)
 {
 	vfio_irqs_disable(device);
+	device->low_power = false;
 	if (device->config.guest) {
 		vfio_device_reset(device);
 		return;
@@ -247,8 +247,12 @@ int vfio_device_feature(struct vfio_device *device, uint32_t flags, void *data, 
 	if (!has || (asked & ~has) || (!probe && asked != VFIO_DEVICE_FEATURE_SET))
 		return -EINVAL;
 	*answer_bytes = 0;
-	if (!probe)
-		device->low_power = feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY;
+	if (probe)
+		return 0;
+	/* Once is enough, says the kernel's driver; leaving is never wrong. */
+	if (feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY && device->low_power)
+		return -EINVAL;
+	device->low_power = feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY;
 	return 0;
 }
 

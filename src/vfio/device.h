@@ -70,7 +70,7 @@ struct vfio_device {
 	struct lock aliases_lock; /* LOCK_ALIASES */
 	struct pci_space pci;
 	struct vfio_irqs irqs;
-	bool low_power; /* the client allows low power states */
+	bool low_power; /* the client allows low power states: nothing here draws less in them */
 	bool resetting; /* a reset by config write ends in the same place once */
 	/* Counters: written by their owner, read by any thread. */
 	_Atomic uint64_t region_reads, region_writes, config_reads, config_writes;

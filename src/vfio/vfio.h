@@ -294,7 +294,8 @@ int vfio_device_check_access(struct vfio_device *device, uint32_t region, uint64
 
 /*
  * VFIO_DEVICE_FEATURE: @flags as on the wire, @data of @data_bytes for SET, @room for GET whose
- * answer has *@answer_bytes.  -EINVAL: unknown feature, or an operation it does not have.
+ * answer has *@answer_bytes.  -EINVAL: unknown feature, an operation it does not have, or
+ * low power entered twice.
  */
 int vfio_device_feature(struct vfio_device *device, uint32_t flags, void *data, size_t data_bytes,
 			size_t room, size_t *answer_bytes);

@@ -172,6 +172,36 @@ static void a_client_that_takes_no_descriptors(void **state)
 	rig_stop(&rig);
 }
 
+static int feature(struct rig *rig, uint32_t flags)
+{
+	const uint32_t payload[] = { 8, flags };
+
+	return client_call(rig, VFU_DEVICE_FEATURE, payload, sizeof(payload));
+}
+
+/* Entered once, until the client leaves it or goes; a reset is neither. */
+static void low_power_is_entered_once(void **state)
+{
+	const uint32_t enter = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY;
+	const uint32_t leave = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_EXIT;
+	struct rig rig;
+
+	rig_ready(&rig);
+	assert_int_equal(feature(&rig, leave), 0);
+	assert_int_equal(feature(&rig, enter), 0);
+	assert_int_equal(feature(&rig, enter), EINVAL);
+	assert_int_equal(feature(&rig, enter | VFIO_DEVICE_FEATURE_PROBE), 0);
+	assert_int_equal(client_call(&rig, VFU_DEVICE_RESET, NULL, 0), 0);
+	assert_int_equal(feature(&rig, enter), EINVAL);
+	assert_int_equal(feature(&rig, leave), 0);
+	assert_int_equal(feature(&rig, enter), 0);
+	rig_disconnect(&rig);
+	rig_connect(&rig);
+	assert_int_equal(client_version(&rig, NULL), 0);
+	assert_int_equal(feature(&rig, enter), 0);
+	rig_stop(&rig);
+}
+
 /* ---- Regions ---------------------------------------------------------------------------- */
 
 static void regions_hold_what_was_written(void **state)
@@ -632,6 +662,7 @@ int main(void)
 		cmocka_unit_test(io_fds),
 		cmocka_unit_test(io_fds_more_than_the_client_takes),
 		cmocka_unit_test(a_client_that_takes_no_descriptors),
+		cmocka_unit_test(low_power_is_entered_once),
 		cmocka_unit_test(regions_hold_what_was_written),
 		cmocka_unit_test(lenient_devices_answer_all),
 		cmocka_unit_test(client_fires_vectors),
