@@ -343,9 +343,10 @@ static void pipe_control_post_sync_operations(void **state)
 	rig_destroy(rig);
 }
 
-static void pipe_control_invalidates_tlbs(void **state)
+/* Two stores to one page, the second after @flush: the pages are translated once more. */
+static void check_tlb_invalidation(enum gpu_engine engine, const uint32_t *flush, size_t dwords)
 {
-	struct rig *rig = rig_create(GPU_RCS);
+	struct rig *rig = rig_create(engine);
 	uint32_t first;
 
 	rig_user_batch(rig);
@@ -354,11 +355,23 @@ static void pipe_control_invalidates_tlbs(void **state)
 	first = rig->ppgtt.translations;
 	assert_int_equal(first, 2); /* the batch and the data, once each */
 	rig_user_batch(rig);
-	EMIT(rig, MI_STORE_DATA_IMM, RIG_DATA, 0, 1, PIPE_CONTROL, 1u << 18, 0, 0, 0, 0,
-	     MI_STORE_DATA_IMM, RIG_DATA + 4, 0, 1);
+	EMIT(rig, MI_STORE_DATA_IMM, RIG_DATA, 0, 1);
+	for (size_t i = 0; i < dwords; i++)
+		emit(rig, flush[i]);
+	EMIT(rig, MI_STORE_DATA_IMM, RIG_DATA + 4, 0, 1);
 	rig_run_batch(rig);
 	assert_int_equal(rig->ppgtt.translations, first + 3);
 	rig_destroy(rig);
+}
+
+static void flushes_invalidate_tlbs(void **state)
+{
+	static const uint32_t pipe_control[] = { PIPE_CONTROL, 1u << 18, 0, 0, 0, 0 };
+	static const uint32_t flush_dw[] = { MI_FLUSH_DW | 1u << 18, 0, 0, 0, 0 };
+
+	check_tlb_invalidation(GPU_RCS, pipe_control, ARRAY_SIZE(pipe_control));
+	check_tlb_invalidation(GPU_BCS, flush_dw, ARRAY_SIZE(flush_dw));
+	check_tlb_invalidation(GPU_VCS0, flush_dw, ARRAY_SIZE(flush_dw));
 }
 
 static void flush_dw(void **state)
@@ -510,7 +523,7 @@ int main(void)
 		cmocka_unit_test(pipe_control_breadcrumb),
 		cmocka_unit_test(pipe_control_store_precedes_its_interrupt),
 		cmocka_unit_test(pipe_control_post_sync_operations),
-		cmocka_unit_test(pipe_control_invalidates_tlbs),
+		cmocka_unit_test(flushes_invalidate_tlbs),
 		cmocka_unit_test(flush_dw),
 		cmocka_unit_test(flush_dw_length_has_six_bits),
 		cmocka_unit_test(user_batch_cannot_reach_the_ggtt),
