@@ -62,6 +62,40 @@ static bool present(uint64_t addr)
 	return there;
 }
 
+/* The mapping that holds @address has @flag among the VmFlags of /proc/self/smaps. */
+static bool has_vm_flag(const void *address, const char *flag)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	uintptr_t first, end;
+	bool here = false, found = false;
+	char line[512];
+
+	assert_non_null(maps);
+	while (!found && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+			here = first <= (uintptr_t)address && (uintptr_t)address < end;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			found = strstr(line, flag);
+	}
+	fclose(maps);
+	return found;
+}
+
+static void core_dumps_are_without_guest_memory(void **state)
+{
+	int fd = memory_fd(PAGE_BYTES);
+	void *host;
+	size_t len;
+
+	assert_int_equal(map_fd(0, PAGE_BYTES, fd, 0), 0);
+	close(fd);
+	guest_enter(guest);
+	host = guest_map(guest, gpa(0), GUEST_READ, &len);
+	guest_leave(guest);
+	assert_true(has_vm_flag(host, " dd"));
+	assert_false(has_vm_flag(&len, " dd"));
+}
+
 static void many_slots_in_any_order(void **state)
 {
 	enum { SLOTS = 400 };
@@ -396,12 +430,19 @@ static void kernel_files_are_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(many_slots_in_any_order),	    TEST(map_tells_what_follows),
-		TEST(generation_counts_changes),    TEST(messages_need_a_transport),
-		TEST(map_changes_under_readers),    TEST(truncated_pages_are_zeros),
-		TEST(many_threads_fault_at_once),   TEST(other_sigbus_kills),
-		TEST(sigbus_ranges_are_given_back), TEST(faults_find_room_among_many_maps),
-		TEST(faults_stay_inside_the_range), TEST(files_leave_descriptors),
+		TEST(core_dumps_are_without_guest_memory),
+		TEST(many_slots_in_any_order),
+		TEST(map_tells_what_follows),
+		TEST(generation_counts_changes),
+		TEST(messages_need_a_transport),
+		TEST(map_changes_under_readers),
+		TEST(truncated_pages_are_zeros),
+		TEST(many_threads_fault_at_once),
+		TEST(other_sigbus_kills),
+		TEST(sigbus_ranges_are_given_back),
+		TEST(faults_find_room_among_many_maps),
+		TEST(faults_stay_inside_the_range),
+		TEST(files_leave_descriptors),
 		TEST(kernel_files_are_no_memory),
 	};
 

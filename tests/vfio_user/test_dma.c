@@ -10,7 +10,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "tests/vfio_user/client.h"
 
 #define ENGINE	     0x100
@@ -284,6 +283,7 @@ static void accesses_are_answered_meanwhile(void **state)
 static void unmap_cancels(void **state)
 {
 	struct vfu_dma_access access;
+	struct vfu_stats stats;
 	struct rig rig;
 
 	for (int kind = 0; kind < 4; kind++) {
@@ -291,7 +291,6 @@ static void unmap_cancels(void **state)
 		start_engine(&rig, 0, 0x1000, 64, ENGINE_READ);
 		access = next_command(&rig, VFU_DMA_READ);
 		uint16_t id = rig.reply->header.id;
-		uint64_t before_ns = clock_now_ns();
 		if (kind == 0)
 			assert_int_equal(client_dma_unmap(&rig, 0, 0, sizeof(memory)), 0);
 		else if (kind == 1)
@@ -300,8 +299,9 @@ static void unmap_cancels(void **state)
 			assert_int_equal(client_dma_map(&rig, 3, 1 << 20, 0x1000, -1, 0), 0);
 		else
 			assert_int_equal(client_call(&rig, VFU_DEVICE_RESET, NULL, 0), 0);
-		assert_true(clock_now_ns() - before_ns < NSEC_PER_SEC);
 		assert_int_equal(wait_engine(&rig), kind == 3 ? 0 : -EIO);
+		vfu_server_stats(rig.server, &stats);
+		assert_int_equal(stats.dma_timeouts, 0);
 		/* The answer comes late: known, and dropped without a word. */
 		rig.reply->header.id = id;
 		answer_read(&rig, access, access.count);

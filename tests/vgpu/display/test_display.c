@@ -465,6 +465,14 @@ static void a_new_mode_is_a_hotplug(void **state)
 	fixture_close(&f);
 }
 
+/* The first data register after a transaction of four bytes on port C's channel. */
+static uint32_t aux_read(struct fixture *f, uint32_t request)
+{
+	wr(f, REG_DP_AUX_CH_DATA(2), request);
+	wr(f, REG_DP_AUX_CH_CTL(2), 0xfe40023f);
+	return rd(f, REG_DP_AUX_CH_DATA(2));
+}
+
 static void monitors_come_and_go(void **state)
 {
 	struct fixture f;
@@ -487,15 +495,23 @@ static void monitors_come_and_go(void **state)
 	assert_int_equal(fixture_irq_take(&f, IRQ_PCH), 0);
 
 	/* A DP monitor: AUX answers, or times out. */
-	wr(&f, REG_DP_AUX_CH_DATA(2), 0x90000000);
-	wr(&f, REG_DP_AUX_CH_CTL(2), 0xfe40023f);
-	assert_int_equal(rd(&f, REG_DP_AUX_CH_DATA(2)), 0x00120000);
+	assert_int_equal(aux_read(&f, 0x90000000), 0x00120000);
 	vgpu_display_plug(f.v, 1, false);
 	assert_int_equal(rd(&f, REG_SDEISR), BIT(21));
 	wr(&f, REG_DP_AUX_CH_DATA(2), 0x90000000);
 	wr(&f, REG_DP_AUX_CH_CTL(2), 0xfe40023f);
 	assert_int_equal(rd(&f, REG_DP_AUX_CH_CTL(2)) & (BIT(31) | BIT(30) | BIT(28)),
 			 BIT(30) | BIT(28));
+	/* Another monitor may have come: it has its link set up as after power on. */
+	vgpu_display_plug(f.v, 1, true);
+	assert_int_equal(aux_read(&f, 0x90010000), 0x00140000);
+	wr(&f, REG_DP_AUX_CH_DATA(2), 0x80010000);
+	wr(&f, REG_DP_AUX_CH_DATA(2) + 4, 0x0a000000);
+	wr(&f, REG_DP_AUX_CH_CTL(2), 0xfe50023f);
+	assert_int_equal(aux_read(&f, 0x90010000), 0x000a0000);
+	vgpu_display_plug(f.v, 1, false);
+	vgpu_display_plug(f.v, 1, true);
+	assert_int_equal(aux_read(&f, 0x90010000), 0x00140000);
 	/* A channel that belongs to no port. */
 	wr(&f, REG_DP_AUX_CH_CTL(0), 0xfe40023f);
 	assert_true(rd(&f, REG_DP_AUX_CH_CTL(0)) & BIT(28));
