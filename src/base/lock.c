@@ -13,11 +13,9 @@
 static _Thread_local uint32_t held_ranks;
 
 static const char *const rank_names[LOCK_RANKS] = {
-	[LOCK_DEVICE] = "LOCK_DEVICE",	 [LOCK_RING] = "LOCK_RING",
-	[LOCK_RUNS] = "LOCK_RUNS",	 [LOCK_ALIASES] = "LOCK_ALIASES",
-	[LOCK_DISPLAY] = "LOCK_DISPLAY", [LOCK_GUEST] = "LOCK_GUEST",
-	[LOCK_VGPU] = "LOCK_VGPU",	 [LOCK_SCHED] = "LOCK_SCHED",
-	[LOCK_IRQ] = "LOCK_IRQ",	 [LOCK_LEAF] = "LOCK_LEAF",
+	[LOCK_DEVICE] = "LOCK_DEVICE",	 [LOCK_RING] = "LOCK_RING",   [LOCK_RUNS] = "LOCK_RUNS",
+	[LOCK_ALIASES] = "LOCK_ALIASES", [LOCK_GUEST] = "LOCK_GUEST", [LOCK_VGPU] = "LOCK_VGPU",
+	[LOCK_SCHED] = "LOCK_SCHED",	 [LOCK_IRQ] = "LOCK_IRQ",     [LOCK_LEAF] = "LOCK_LEAF",
 };
 
 static void out_of_order(enum lock_rank rank)

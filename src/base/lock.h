@@ -16,7 +16,6 @@ enum lock_rank {
 	LOCK_RING,    /* kvm: taking stores out of the ring they wait in */
 	LOCK_RUNS,    /* guest: registers whose stores may wait */
 	LOCK_ALIASES, /* vfio: which guest memory shows in a BAR */
-	LOCK_DISPLAY, /* display: a sink's list of frames and clients */
 	LOCK_GUEST,   /* guest: the memory map (guest_enter() counts as taking it) */
 	LOCK_VGPU,    /* vgpu: register file side effects, execlists, interrupt tree */
 	LOCK_SCHED,   /* sched: a lane's run queue */

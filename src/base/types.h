@@ -54,6 +54,5 @@ static inline iova_t iova(uint64_t v)
 #define likely(x)		     __builtin_expect(!!(x), 1)
 #define unlikely(x)		     __builtin_expect(!!(x), 0)
 #define PRINTF_LIKE(f, a)	     __attribute__((format(printf, f, a)))
-#define MUST_CHECK		     __attribute__((warn_unused_result))
 
 #endif

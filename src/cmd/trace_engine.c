@@ -16,7 +16,6 @@
 #define CSB_IDLE_ACTIVE	   BIT(0)
 #define CSB_PREEMPTED	   BIT(1)
 #define CSB_ELEMENT_SWITCH BIT(2)
-#define CSB_ACTIVE_IDLE	   BIT(3)
 #define CSB_COMPLETE	   BIT(4)
 #define CSB_LITE_RESTORE   BIT(15)
 

@@ -9,7 +9,6 @@
 #include "vfio/vfio.h"
 
 #define PLAIN_MAX_DOORBELLS 16u
-#define PLAIN_NAME_BYTES    64u
 
 /* Writing the byte at @offset makes an interrupt. */
 struct plain_doorbell {

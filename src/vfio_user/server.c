@@ -35,8 +35,7 @@ static void drop_client(struct vfu_server *server)
 
 	vfu_dma_detach(server);
 	channel_close(&server->client);
-	if (server->twin.rx)
-		channel_close(&server->twin);
+	channel_close(&server->twin);
 	server->negotiated = server->closing = false;
 	/* One that never got past VERSION has not touched the device. */
 	if (negotiated)

@@ -61,7 +61,7 @@ struct vfu_server {
 	uint64_t path_dev, path_ino;
 
 	struct vfu_channel client;
-	struct vfu_channel twin; /* buffers made at the first client that wants one */
+	struct vfu_channel twin; /* closed where the client wants none */
 	bool negotiated;	 /* VERSION is done */
 	bool closing;		 /* the client is dropped when the message in hand is done */
 	struct vfu_peer peer;

@@ -6,24 +6,22 @@
  */
 #include "vgpu/display/plane.h"
 
-#define PLANE_CTL_ENABLE		      BIT(31)
-#define PLANE_CTL_FORMAT(ctl)		      (((ctl) >> 24) & 0xf)
-#define PLANE_CTL_FORMAT_XRGB_2101010	      2u
-#define PLANE_CTL_FORMAT_XRGB_8888	      4u
-#define PLANE_CTL_FORMAT_RGB_565	      14u
-#define PLANE_CTL_ORDER_RGBX		      BIT(20)
-#define PLANE_CTL_RENDER_DECOMPRESSION_ENABLE BIT(15)
-#define PLANE_CTL_TILED(ctl)		      (((ctl)&PLANE_CTL_TILED_MASK) >> PLANE_CTL_TILED_SHIFT)
-#define PLANE_CTL_TILED_LINEAR		      0u
-#define PLANE_CTL_TILED_X		      1u
-#define PLANE_CTL_TILED_Y		      4u
-#define PLANE_CTL_ROTATE_MASK		      3u
+#define PLANE_CTL_ENABLE	      BIT(31)
+#define PLANE_CTL_FORMAT(ctl)	      (((ctl) >> 24) & 0xf)
+#define PLANE_CTL_FORMAT_XRGB_2101010 2u
+#define PLANE_CTL_FORMAT_XRGB_8888    4u
+#define PLANE_CTL_FORMAT_RGB_565      14u
+#define PLANE_CTL_ORDER_RGBX	      BIT(20)
+#define PLANE_CTL_TILED(ctl)	      (((ctl)&PLANE_CTL_TILED_MASK) >> PLANE_CTL_TILED_SHIFT)
+#define PLANE_CTL_TILED_LINEAR	      0u
+#define PLANE_CTL_TILED_X	      1u
+#define PLANE_CTL_TILED_Y	      4u
+#define PLANE_CTL_ROTATE_MASK	      3u
 
 #define PLANE_STRIDE_MASK 0xfffu
 #define SURF_MASK	  0xfffff000u
 
 #define MCURSOR_MODE_MASK	0x27u
-#define MCURSOR_MODE_DISABLE	0x00u
 #define MCURSOR_MODE_128_32B_AX 0x02u
 #define MCURSOR_MODE_256_32B_AX 0x03u
 #define MCURSOR_MODE_64_32B_AX	0x07u

@@ -62,9 +62,6 @@ struct vgpu_display {
 	uint8_t opregion[VGPU_OPREGION_BYTES];
 };
 
-/* DDI_BUF_CTL and its like number the ports from A. */
-#define DDI_OF_PORT(port) ((port) + 1u)
-
 /* clocks.c: what the PLL and the transcoder of @pipe make of each other; 0: nothing runs. */
 uint32_t vgpu_display_dotclock_khz(struct vgpu *v, unsigned int pipe);
 /* The port that @pipe's transcoder drives, or -1. */
