@@ -48,11 +48,20 @@ void run_qemu_words(const struct run_options *options, const char *qemu, enum ru
 		    const char *socket, struct words *words);
 
 /*
- * What RUN_ACCEL_AUTO means on this machine, with the reason in @why.  It may boot @options'
- * kernel to find out (@may_probe), which takes up to RUN_PROBE_S; the answer is kept for this boot.
+ * What RUN_ACCEL_AUTO means on this machine, with the reason in @why.  It may try KVM to find out
+ * (@may_probe), which takes up to RUN_PROBE_S; what a kernel told is kept for this boot.
  */
-#define RUN_PROBE_S 10
+#define RUN_PROBE_S    10
+#define RUN_FIRMWARE_S 3 /* it needs some tenths of a second; interpreted, ten times this */
 enum run_accel run_accel_choose(const struct run_options *options, const char *qemu, bool may_probe,
 				char *why, size_t size);
+
+/*
+ * The try itself: boots @options' kernel under KVM, or without one a firmware with no disk.
+ * *@keep: the answer is about this machine; false when @qemu ended, which tells only of @qemu, and
+ * when no kernel ran.
+ */
+enum run_accel run_accel_probe(const struct run_options *options, const char *qemu, bool *keep,
+			       char *why, size_t size);
 
 #endif

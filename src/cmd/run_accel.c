@@ -2,8 +2,9 @@
 /*
  * KVM or TCG for `mediant run`.  /dev/kvm may exist and yet not run a stock kernel (a nested
  * hypervisor that interprets the guest's kernel takes minutes to its first line), so the kernel
- * that is to be run is tried for some seconds.  The answer is one line, "kvm REASON" or
+ * that is to be run is tried for some seconds.  What it told is one line, "kvm REASON" or
  * "tcg REASON", in the cache folder under this machine's boot id; the tests' harness shares it.
+ * Without a kernel the firmware is tried, each time anew: that it runs says less, and soon.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,12 @@ static bool kernel_is_up(const char *text)
 {
 	return strstr(text, "Run /init as init process") ||
 	       strstr(text, "Unable to mount root fs") || strstr(text, "No working init found");
+}
+
+/* The firmware, through all the modes of a CPU that a kernel starts in, has nothing to boot. */
+static bool firmware_is_up(const char *text)
+{
+	return strstr(text, "No bootable device");
 }
 
 static bool read_line(const char *path, char *line, size_t size)
@@ -85,22 +92,24 @@ static bool kept_answer(const char *path, enum run_accel *accel, char *why, size
 static void probe_words(const struct run_options *o, const char *qemu, struct words *words)
 {
 	const char *const fixed[] = {
-		"-nodefaults", "-no-user-config",
-		"-machine",    "q35",
-		"-m",	       "512M",
-		"-accel",      "kvm",
-		"-cpu",	       "host",
-		"-append",     "console=ttyS0 panic=-1",
-		"-no-reboot",  "-display",
-		"none",	       "-serial",
-		"stdio",       "-monitor",
-		"none",
+		"-nodefaults", "-no-user-config", "-machine", "q35",	  "-m",
+		"512M",	       "-accel",	  "kvm",      "-cpu",	  "host",
+		"-no-reboot",  "-display",	  "none",     "-monitor", "none",
 	};
+	static const char *const firmware[] = { "-chardev", "stdio,id=log", "-device",
+						"isa-debugcon,iobase=0x402,chardev=log" };
+	static const char *const kernel[] = { "-serial", "stdio", "-append",
+					      "console=ttyS0 panic=-1", "-kernel" };
 
 	words_add(words, "%s", qemu);
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		words_add(words, "%s", fixed[i]);
-	words_add(words, "-kernel");
+	for (size_t i = 0; i < ARRAY_SIZE(firmware) && !o->kernel; i++)
+		words_add(words, "%s", firmware[i]);
+	if (!o->kernel)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(kernel); i++)
+		words_add(words, "%s", kernel[i]);
 	words_add(words, "%s", o->kernel);
 	if (o->initrd) {
 		words_add(words, "-initrd");
@@ -108,8 +117,8 @@ static void probe_words(const struct run_options *o, const char *qemu, struct wo
 	}
 }
 
-/* Boots the kernel under KVM: 1 it came up, 0 QEMU ended before that, -errno. */
-static int boot_under_kvm(const struct run_options *o, const char *qemu)
+/* Boots under KVM: 1 it came up, 0 QEMU ended before that, -errno. */
+static int boot_under_kvm(const struct run_options *o, const char *qemu, unsigned int limit_s)
 {
 	struct process_options options = { .quiet = true, .take_stdout = true };
 	struct words words = { 0 };
@@ -122,32 +131,34 @@ static int boot_under_kvm(const struct run_options *o, const char *qemu)
 	words_fini(&words);
 	if (pid < 0)
 		return pid;
-	result = process_read(fd, text, sizeof(text), clock_now_ns() + RUN_PROBE_S * NSEC_PER_SEC,
-			      kernel_is_up);
+	result = process_read(fd, text, sizeof(text), clock_now_ns() + limit_s * NSEC_PER_SEC,
+			      o->kernel ? kernel_is_up : firmware_is_up);
 	close(fd);
 	process_end(pid, NSEC_PER_SEC);
 	return result;
 }
 
-static enum run_accel probe(const struct run_options *o, const char *qemu, char *why, size_t size)
+enum run_accel run_accel_probe(const struct run_options *o, const char *qemu, bool *keep, char *why,
+			       size_t size)
 {
+	const char *what = o->kernel ? "this kernel" : "a firmware";
+	unsigned int limit_s = o->kernel ? RUN_PROBE_S : RUN_FIRMWARE_S;
 	int result;
 
-	fprintf(stderr, "mediant: trying whether KVM runs this kernel (up to %d s) ...\n",
-		RUN_PROBE_S);
-	result = boot_under_kvm(o, qemu);
+	fprintf(stderr, "mediant: trying whether KVM runs %s (up to %u s) ...\n", what, limit_s);
+	result = boot_under_kvm(o, qemu, limit_s);
 	if (result == 1)
-		snprintf(why, size, "this kernel runs under it");
+		snprintf(why, size, "%s runs under it", what);
 	else if (result == -ETIMEDOUT)
-		snprintf(why, size,
-			 "/dev/kvm exists but a stock kernel did not start under it within %d s",
-			 RUN_PROBE_S);
+		snprintf(why, size, "/dev/kvm exists but %s did not start under it within %u s",
+			 o->kernel ? "a stock kernel" : what, limit_s);
 	else
-		snprintf(why, size, "QEMU could not use /dev/kvm");
+		snprintf(why, size, "%s could not use /dev/kvm", qemu);
+	*keep = o->kernel && (result == 1 || result == -ETIMEDOUT);
 	return result == 1 ? RUN_ACCEL_KVM : RUN_ACCEL_TCG;
 }
 
-/* Without a kernel to try: does this CPU offer virtualization at all? */
+/* Where nothing may be started: does this CPU offer virtualization at all? */
 static bool cpu_virtualizes(void)
 {
 	FILE *file = fopen("/proc/cpuinfo", "re");
@@ -170,8 +181,7 @@ static enum run_accel guess(char *why, size_t size)
 
 	snprintf(why, size,
 		 good ? "the CPU virtualizes"
-		      : "this CPU shows no virtualization and there is no --kernel to "
-			"try; --accel kvm insists");
+		      : "this CPU shows no virtualization, and a dry run tries nothing");
 	return good ? RUN_ACCEL_KVM : RUN_ACCEL_TCG;
 }
 
@@ -201,14 +211,14 @@ enum run_accel run_accel_choose(const struct run_options *o, const char *qemu, b
 {
 	enum run_accel accel = known(why, size);
 	char path[PATH_MAX];
-	bool can_keep = !answer_path(path, sizeof(path));
+	bool can_keep = !answer_path(path, sizeof(path)), keep;
 
 	if (accel != RUN_ACCEL_AUTO || (can_keep && kept_answer(path, &accel, why, size)))
 		return accel;
-	if (!o->kernel || !may_probe)
+	if (!may_probe)
 		return guess(why, size);
-	accel = probe(o, qemu, why, size);
-	if (can_keep)
+	accel = run_accel_probe(o, qemu, &keep, why, size);
+	if (can_keep && keep)
 		keep_answer(path, accel, why);
 	return accel;
 }

@@ -26,7 +26,7 @@ static const char usage[] =
 	"      --append TEXT      this command line\n"
 	"  -m, --memory SIZE      default 1G\n"
 	"      --cpus N           default 2\n"
-	"      --accel auto|kvm|tcg  auto tries whether KVM can run the kernel (up to 10 s, once)\n"
+	"      --accel auto|kvm|tcg  auto tries whether KVM runs the kernel (up to 10 s, once)\n"
 	"      --qemu PATH        this QEMU (else $MEDIANT_QEMU, else the one on the PATH)\n"
 	"      --no-network       without the network of QEMU's user mode\n"
 	"      --dry-run          print the command lines, start nothing\n"

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +271,43 @@ static void the_choice_of_accel_is_kept(void **state)
 	rmdir(cache);
 }
 
+/* A QEMU that says @words and ends if its command line has @option, else ends without a word. */
+static void make_qemu(char *path, const char *option, const char *words)
+{
+	char script[256];
+
+	sprintf(script, "#!/bin/sh\ncase \"$*\" in *\"%s\"*) echo \"%s\";; esac\n", option, words);
+	make_file(path, script, strlen(script));
+	chmod(path, 0700);
+}
+
+static void expect_probe(const struct run_options *o, const char *qemu, enum run_accel accel,
+			 bool kept)
+{
+	char why[256];
+	bool keep;
+
+	assert_int_equal(run_accel_probe(o, qemu, &keep, why, sizeof(why)), accel);
+	assert_int_equal(keep, kept);
+}
+
+/* With a kernel or without one KVM is tried, and a QEMU that ends tells nothing for good. */
+static void kvm_is_tried_and_not_believed(void **state)
+{
+	struct run_options kernel = { .kernel = "/dev/null" }, disk = { 0 };
+	char path[64];
+
+	make_qemu(path, "-kernel /dev/null", "Run /init as init process");
+	expect_probe(&kernel, path, RUN_ACCEL_KVM, true);
+	expect_probe(&disk, path, RUN_ACCEL_TCG, false);
+	unlink(path);
+	make_qemu(path, "isa-debugcon", "No bootable device.");
+	expect_probe(&disk, path, RUN_ACCEL_KVM, false);
+	expect_probe(&kernel, path, RUN_ACCEL_TCG, false);
+	unlink(path);
+	expect_probe(&kernel, "/no/such/qemu", RUN_ACCEL_TCG, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +321,7 @@ int main(void)
 		leak_checked(long_output_is_followed),
 		leak_checked(missing_programs_fail),
 		leak_checked(the_choice_of_accel_is_kept),
+		leak_checked(kvm_is_tried_and_not_believed),
 	};
 
 	return cmocka_run_group_tests_name("cmd run", tests, NULL, NULL);

@@ -31,7 +31,8 @@ def _boot_id():
 
 
 def _probe(log):
-    """Boots the kernel under KVM, its words to log; (kind, why)."""
+    """Boots the kernel under KVM, its words to log; (kind, why, keep): what a QEMU that ended
+    tells is not about the machine."""
     image = host.image()
     argv = [host.qemu(), "-nodefaults", "-no-user-config", "-machine", "q35", "-m", "512M",
             *arguments("kvm"), "-kernel", str(image / "vmlinuz"),
@@ -42,14 +43,15 @@ def _probe(log):
     try:
         while time.monotonic() < end:
             if PROOF in process.log():
-                return "kvm", "a stock kernel runs under it"
+                return "kvm", "a stock kernel runs under it", True
             if not process.running():
                 words = process.log().strip().splitlines()[-1:] or ["no word"]
-                return "tcg", f"QEMU could not use /dev/kvm ({words[0][:120]})"
+                return "tcg", f"QEMU could not use /dev/kvm ({words[0][:120]})", False
             time.sleep(0.1)
     finally:
         process.kill()
-    return "tcg", f"/dev/kvm exists but a stock kernel did not start under it within {PROBE_SECONDS} s"
+    return ("tcg", f"/dev/kvm exists but a stock kernel did not start under it within {PROBE_SECONDS} s",
+            True)
 
 
 def choose():
@@ -65,11 +67,13 @@ def choose():
     if not answer.exists():
         host.note(f"accel: trying whether KVM runs a stock kernel (up to {PROBE_SECONDS} s) ...")
         with tempfile.TemporaryDirectory(prefix="mediant-probe-") as folder:
-            kind, why = _probe(pathlib.Path(folder) / "kvm-probe.log")
+            kind, why, keep = _probe(pathlib.Path(folder) / "kvm-probe.log")
+        host.note(f"accel: using {kind.upper()}: {why}")
+        if not keep:
+            return kind, why
         answer.parent.mkdir(parents=True, exist_ok=True)
         fresh = answer.with_suffix(f".{os.getpid()}")
         fresh.write_text(f"{kind} {why}\n")
         fresh.rename(answer)
-        host.note(f"accel: using {kind.upper()}: {why}")
     kind, _, why = answer.read_text().strip().partition(" ")
     return kind, why
