@@ -2,7 +2,8 @@
 /*
  * The arbiter's server; see arbiter_server.h.  A client's bell is an eventfd that is never read:
  * it is watched edge by edge, so each ring costs one wake-up and no call.  One that rings more than
- * RINGS_MAX times in a WINDOW is not listened to for the rest of it: it only delays its own turn.
+ * RINGS_MAX times in a WINDOW is not listened to for the rest of it.  Its page is looked at every
+ * LOOK then: it may be what gives back the lane that others wait for.
  *
  * A client is gone when its connection or its process ends, whichever is first: a socket may have
  * been handed on to somebody who outlives it.
@@ -31,6 +32,7 @@
 #define CLIENTS_MAX (SCHED_SEATS_MAX + 8u) /* some may not have said hello yet */
 #define WINDOW_NS   (10 * NSEC_PER_MSEC)
 #define RINGS_MAX   400u
+#define LOOK_NS	    NSEC_PER_MSEC
 
 struct client {
 	struct client *next;
@@ -62,7 +64,7 @@ struct arbiter_server {
 /* ---- Running the core -------------------------------------------------------------------------
  */
 
-/* Listens again to those whose window has passed; when the next one's has, 0: none is muted. */
+/* Listens again to those whose window has passed; when to look after the others, 0: at no time. */
 static uint64_t unmute(struct arbiter_server *server, uint64_t now_ns)
 {
 	uint64_t when_ns = 0;
@@ -73,8 +75,8 @@ static uint64_t unmute(struct arbiter_server *server, uint64_t now_ns)
 		if (now_ns >= c->window_ns + WINDOW_NS) {
 			c->muted = false;
 			loop_modify(server->loop, &c->bell, EPOLLIN | EPOLLET);
-		} else if (!when_ns || c->window_ns + WINDOW_NS < when_ns) {
-			when_ns = c->window_ns + WINDOW_NS;
+		} else {
+			when_ns = now_ns + LOOK_NS;
 		}
 	}
 	return when_ns;
@@ -84,10 +86,10 @@ static void run(struct arbiter_server *server)
 {
 	uint64_t now_ns = clock_now_ns();
 	uint64_t when_ns = sched_arbiter_run(server->arbiter, now_ns);
-	uint64_t unmute_ns = unmute(server, now_ns);
+	uint64_t look_ns = unmute(server, now_ns);
 
-	if (unmute_ns && (!when_ns || unmute_ns < when_ns))
-		when_ns = unmute_ns;
+	if (look_ns && (!when_ns || look_ns < when_ns))
+		when_ns = look_ns;
 	/* One that comes too early is moved when it does, not at each change of hands. */
 	if (!when_ns || (server->timer_ns && server->timer_ns <= when_ns))
 		return;
