@@ -88,12 +88,25 @@ static void help_is_there(void **state)
 	assert_int_equal(strncmp(text, "mediant ", 8), 0);
 }
 
+static json_int_t bytes_of(json_t *type, const char *key)
+{
+	return json_integer_value(json_object_get(type, key));
+}
+
 static void types_and_capabilities_are_json(void **state)
 {
-	json_t *tree = program_json("types --json");
+	json_t *tree = program_json("types --json"), *type;
+	size_t n;
 
 	assert_true(json_array_size(tree) >= 1);
-	assert_true(json_is_integer(json_object_get(json_array_get(tree, 0), "fences")));
+	json_array_foreach(tree, n, type)
+	{
+		assert_true(json_is_integer(json_object_get(type, "fences")));
+		/* The low and the high part, as GVT counts. */
+		assert_true(bytes_of(type, "mappable_bytes") > 0);
+		assert_true(bytes_of(type, "memory_bytes") ==
+			    bytes_of(type, "mappable_bytes") + bytes_of(type, "nonmappable_bytes"));
+	}
 	json_decref(tree);
 	tree = program_json("serve --print-capabilities");
 	assert_string_equal(json_string_value(json_object_get(tree, "type")), "gpu");
