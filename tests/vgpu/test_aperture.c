@@ -161,6 +161,27 @@ static void senseless_fences(void **state)
 	driver_bar_read(d, 2, (256u << 20) - 64, buf, 64);
 }
 
+/* The last that the type has works, the first beyond it does not. */
+static void a_vgpu_has_as_many_fences_as_its_type(void **state)
+{
+	struct driver *d = *state;
+	uint32_t count = d->v->config.type->fences;
+	gpa_t at = ram_alloc(d->ram, 2);
+	gma_t start = driver_map(d, at, 2);
+	uint8_t *memory = ram_at(d->ram, at), row[16];
+
+	assert_in_range(count, 1, 31);
+	memset(memory, 'a', 8192);
+	memset(memory + 512, 'b', 512); /* the second row of the first tile */
+	for (uint32_t n = 31; n >= count; n--)
+		set_fence(d, n, start, 8192, 1024, 1);
+	driver_bar_read(d, 2, start.v + 1024, row, sizeof(row));
+	assert_int_equal(row[0], 'a');
+	set_fence(d, count - 1, start, 8192, 1024, 1);
+	driver_bar_read(d, 2, start.v + 1024, row, sizeof(row));
+	assert_int_equal(row[0], 'b');
+}
+
 static void copies_of_graphics_memory_ignore_fences(void **state)
 {
 	struct driver *d = *state;
@@ -303,6 +324,7 @@ int main(void)
 		with_vgpu(x_tiles),
 		with_vgpu(y_tiles),
 		with_vgpu(senseless_fences),
+		with_vgpu(a_vgpu_has_as_many_fences_as_its_type),
 		with_vgpu(copies_of_graphics_memory_ignore_fences),
 		cmocka_unit_test(the_mappable_share_has_room_for_pieces_but_no_console),
 		with_vgpu(runs_are_contiguous_on_both_sides),
