@@ -2,9 +2,11 @@
 /* Starting the program and waiting for it, each wait with an end. */
 #include "tests/cmd/program.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,11 +28,10 @@ bool program_has_line(const char *text)
 	return strchr(text, '\n') != NULL;
 }
 
-pid_t program_start(const char *line, int *out_fd)
+static pid_t start(const char *line, const struct process_options *options, int *out_fd)
 {
 	static char copy[1024];
 	char *argv[MAX_ARGS] = { (char *)(uintptr_t)program };
-	struct process_options options = { .take_stdout = true };
 	int argc = 1;
 	pid_t pid;
 
@@ -43,8 +44,45 @@ pid_t program_start(const char *line, int *out_fd)
 	}
 	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
 		argv[argc++] = word;
-	pid = process_start(argv, &options, out_fd);
+	pid = process_start(argv, options, out_fd);
 	assert_true(pid > 0);
+	return pid;
+}
+
+pid_t program_start(const char *line, int *out_fd)
+{
+	const struct process_options options = { .take_stdout = true };
+
+	return start(line, &options, out_fd);
+}
+
+/* Ours is @fd's until put_back(), with what it returns. */
+static int swap(int ours, int fd)
+{
+	int kept = fcntl(ours, F_DUPFD_CLOEXEC, 3);
+
+	assert_true(kept >= 0);
+	assert_int_equal(dup2(fd, ours), ours);
+	return kept;
+}
+
+static void put_back(int ours, int kept)
+{
+	dup2(kept, ours);
+	close(kept);
+}
+
+pid_t program_start_at(int terminal_fd, const char *line)
+{
+	const struct process_options options = { 0 };
+	int in = swap(STDIN_FILENO, terminal_fd), out;
+	pid_t pid;
+
+	fflush(stdout);
+	out = swap(STDOUT_FILENO, terminal_fd);
+	pid = start(line, &options, NULL);
+	put_back(STDOUT_FILENO, out);
+	put_back(STDIN_FILENO, in);
 	return pid;
 }
 
@@ -71,6 +109,34 @@ pid_t program_serve(const char *line)
 			 1);
 	assert_non_null(strstr(text, "is ready on"));
 	close(fd);
+	return pid;
+}
+
+int program_log_open(void)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+	return fd;
+}
+
+const char *program_log(int log_fd)
+{
+	static char text[16384];
+	ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	return text;
+}
+
+pid_t program_serve_logged(const char *line, int log_fd)
+{
+	int kept = swap(STDERR_FILENO, log_fd);
+	pid_t pid = program_serve(line);
+
+	put_back(STDERR_FILENO, kept);
 	return pid;
 }
 

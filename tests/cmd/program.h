@@ -22,12 +22,21 @@ bool program_take(int argc, char **argv);
 
 /* Starts `mediant LINE`, its words apart by blanks, '%' standing for the test's folder. */
 pid_t program_start(const char *line, int *out_fd);
+/* The same with its input and output at a terminal. */
+pid_t program_start_at(int terminal_fd, const char *line);
 /* Runs it to its end; the exit status, and what it printed. */
 int program_run(const char *line, char *text, size_t size);
 /* Runs one that succeeds and prints JSON. */
 json_t *program_json(const char *line);
-/* A server, once it is ready. */
+/* A server or the arbiter, once it is ready. */
 pid_t program_serve(const char *line);
+/*
+ * The same with its log in a memory file of the caller's, who closes it; and what is in there by
+ * now, good until it is asked for again.
+ */
+pid_t program_serve_logged(const char *line, int log_fd);
+int program_log_open(void);
+const char *program_log(int log_fd);
 /* Asks it to end, and sees it do so with success. */
 void program_end(pid_t pid);
 

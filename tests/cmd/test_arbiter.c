@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The arbiter as a process, with real clients: lanes of this process and of children it forks.
- * Waits are bounded, and what is asserted are counts of leases, never times.  argv[1] is the
- * program.
+ * What is asserted are counts of leases, never times.  Clients that mean harm are
+ * test_arbiter_hostile.c's.  argv[1] is the program.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,114 +18,25 @@
 #include <unistd.h>
 
 #include "cmd/arbiter_client.h"
-#include "cmd/arbiter_wire.h"
 #include "cmd/process.h"
 #include "cmd/sandbox.h"
+#include "tests/cmd/arbiter_rig.h"
 #include "tests/cmd/program.h"
-
-static char path[128];
-static pid_t arbiter;
-
-/* ---- The arbiter's process ----------------------------------------------------------------------
- */
-
-static int run(const char *line)
-{
-	char text[4096];
-
-	return program_run(line, text, sizeof(text));
-}
 
 static int set_up(void **state)
 {
-	char text[512];
-	int fd;
-
-	program_setup(state);
-	sprintf(path, "%s/arbiter.lease", program_folder);
-	arbiter = program_start("arbiter --lanes 1 --slice 1000", &fd);
-	assert_int_equal(process_read(fd, text, sizeof(text), clock_now_ns() + PROGRAM_LIMIT_NS,
-				      program_has_line),
-			 1);
-	close(fd);
-	return 0;
+	return arbiter_setup(state, "arbiter --lanes 1 --slice 1000");
 }
 
-static int tear_down(void **state)
+static int set_up_in_turn(void **state)
 {
-	if (arbiter > 0)
-		assert_int_equal(process_end(arbiter, PROGRAM_LIMIT_NS), 0);
-	assert_int_equal(access(path, F_OK), -1);
-	return program_teardown(state);
+	return arbiter_setup(state, "arbiter --lanes 1 --slice 1000 --policy rr");
 }
 
-/* ---- Clients ------------------------------------------------------------------------------------
- */
-
-struct worker {
-	struct sched_entity entity;
-	struct sched_lane *lane;
-	struct sched_lease *lease;
-	int fd;
-	_Atomic uint64_t steps;
-	bool busy;
-};
-
-/* Works until its slice's end, or a little when it is not busy. */
-static enum sched_step worker_step(struct sched_entity *entity, uint64_t deadline_ns)
+static int set_up_long_slices(void **state)
 {
-	struct worker *w = container_of(entity, struct worker, entity);
-
-	while (w->busy && clock_now_ns() < deadline_ns)
-		;
-	atomic_fetch_add(&w->steps, 1);
-	return w->busy ? SCHED_STEP_MORE : SCHED_STEP_IDLE;
+	return arbiter_setup(state, "arbiter --lanes 1 --slice 1000000");
 }
-
-static void worker_start(struct worker *w, bool busy, uint32_t weight)
-{
-	*w = (struct worker){ .entity.step = worker_step, .busy = busy };
-	w->fd = arbiter_join(path, "worker", weight, 0, &w->lease);
-	assert_true(w->fd >= 0);
-	assert_int_equal(sched_lane_create("worker", &w->lane), 0);
-	sched_lane_set_lease(w->lane, w->lease);
-	sched_add(w->lane, &w->entity);
-}
-
-static void worker_end(struct worker *w)
-{
-	sched_remove(&w->entity);
-	sched_lane_destroy(w->lane);
-	sched_lease_destroy(w->lease);
-	close(w->fd);
-}
-
-static void wait_steps(struct worker *w, uint64_t steps)
-{
-	for (int i = 0; i < 100000 && atomic_load(&w->steps) < steps; i++)
-		usleep(100);
-	assert_true(atomic_load(&w->steps) >= steps);
-}
-
-static uint64_t leases(struct worker *w)
-{
-	struct sched_lease_stats stats;
-
-	sched_lease_stats(w->lease, &stats);
-	return stats.grants;
-}
-
-/* A seat without a lane's thread: the caller is the thread. */
-static int join(struct sched_lease **lease)
-{
-	int fd = arbiter_join(path, "test", 1, 0, lease);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* ---- What is expected
- * ---------------------------------------------------------------------------- */
 
 static void alone_it_asks_once(void **state)
 {
@@ -135,7 +46,7 @@ static void alone_it_asks_once(void **state)
 	worker_start(&w, false, 1);
 	for (uint64_t i = 1; i <= 200; i++) {
 		sched_kick(&w.entity);
-		wait_steps(&w, i);
+		worker_wait(&w, i);
 	}
 	sched_lease_stats(w.lease, &stats);
 	assert_int_equal(stats.grants, 1);
@@ -154,10 +65,10 @@ static void equals_take_turns(void **state)
 	for (int i = 0; i < 4; i++)
 		sched_kick(&w[i].entity);
 	for (int i = 0; i < 4; i++)
-		wait_steps(&w[i], 100);
+		worker_wait(&w[i], 100);
 	for (int i = 0; i < 4; i++) {
-		least = MIN(least, leases(&w[i]));
-		most = MAX(most, leases(&w[i]));
+		least = MIN(least, worker_leases(&w[i]));
+		most = MAX(most, worker_leases(&w[i]));
 	}
 	assert_true(least > 20);
 	assert_true(most < least * 2);
@@ -173,10 +84,74 @@ static void weights_count(void **state)
 	worker_start(&heavy, true, 4);
 	sched_kick(&light.entity);
 	sched_kick(&heavy.entity);
-	wait_steps(&light, 60);
-	assert_true(leases(&heavy) > leases(&light) * 2);
+	worker_wait(&light, 60);
+	assert_true(worker_leases(&heavy) > worker_leases(&light) * 2);
 	worker_end(&heavy);
 	worker_end(&light);
+}
+
+/* The reference knows no weights. */
+static void in_turn_weights_do_not_count(void **state)
+{
+	struct worker light, heavy;
+	uint64_t had[2];
+
+	worker_start(&light, true, 1);
+	worker_start(&heavy, true, 16);
+	sched_kick(&light.entity);
+	sched_kick(&heavy.entity);
+	worker_wait(&light, 60);
+	had[0] = worker_leases(&light);
+	had[1] = worker_leases(&heavy);
+	worker_end(&heavy);
+	worker_end(&light);
+	assert_in_range(had[1], had[0] / 2, had[0] * 2);
+}
+
+/* However long the machine takes: an end is set when another one waits, not before it is due. */
+static void slices_are_as_long_as_said(void **state)
+{
+	struct raw_seat first, second;
+	uint64_t start_ns;
+
+	raw_join(&first);
+	raw_join(&second);
+	start_ns = clock_now_ns();
+	raw_say(&first, SCHED_LEASE_WANT);
+	raw_wait_lane(&first);
+	assert_true(atomic_load(&first.page->slice_end_ns) == SCHED_SLICE_FREE);
+	raw_say(&second, SCHED_LEASE_WANT);
+	for (int i = 0; i < 100000; i++) {
+		if (atomic_load(&first.page->slice_end_ns) != SCHED_SLICE_FREE)
+			break;
+		usleep(100);
+	}
+	assert_in_range(atomic_load(&first.page->slice_end_ns), start_ns + NSEC_PER_SEC,
+			SCHED_SLICE_FREE - 1);
+	raw_say(&first, SCHED_LEASE_IDLE);
+	raw_wait_lane(&second);
+	raw_leave(&first);
+	raw_leave(&second);
+}
+
+/* What the arbiter was told, in its own words. */
+static void expect_seat(const char *line, const char *words)
+{
+	pid_t pid = program_serve(line);
+	char text[128];
+
+	snprintf(text, sizeof(text), "one (process %d) has a seat: %s\n", (int)pid, words);
+	if (!strstr(program_log(arbiter_log), text))
+		fail_msg("no \"%s\" in: %s", text, program_log(arbiter_log));
+	program_end(pid);
+}
+
+static void serve_asks_for_what_it_was_told(void **state)
+{
+	expect_seat("serve --socket %/vfio --name one --log warn --weight 5 --cap 70",
+		    "weight 5, cap 70 %");
+	expect_seat("serve --socket %/vfio --name one --log warn --type i915-GVTg_V5_2",
+		    "weight 8, no cap");
 }
 
 static void killed_in_its_slice(void **state)
@@ -190,7 +165,7 @@ static void killed_in_its_slice(void **state)
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
 	if (!pid) {
-		fd = arbiter_join(path, "victim", 1, 0, &lease);
+		fd = arbiter_join(arbiter_path, "victim", 1, 0, &lease);
 		if (fd >= 0 && sched_lease_acquire(lease) && write(ready[1], "", 1) == 1)
 			pause();
 		_exit(1);
@@ -200,10 +175,34 @@ static void killed_in_its_slice(void **state)
 	waitpid(pid, NULL, 0);
 	worker_start(&w, false, 1);
 	sched_kick(&w.entity);
-	wait_steps(&w, 1);
+	worker_wait(&w, 1);
 	worker_end(&w);
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* Its socket lives on in another process, which finds it closed. */
+static void the_end_of_a_process_ends_its_seat(void **state)
+{
+	struct sched_lease *lease;
+	int told[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		int fd = arbiter_join(arbiter_path, "victim", 1, 0, &lease);
+
+		if (fd < 0 || fork())
+			_exit(fd < 0);
+		alarm(20);
+		_exit(read(fd, &byte, 1) || write(told[1], "", 1) != 1);
+	}
+	close(told[1]);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(read(told[0], &byte, 1), 1);
+	close(told[0]);
 }
 
 static void one_that_never_yields(void **state)
@@ -211,7 +210,7 @@ static void one_that_never_yields(void **state)
 	struct sched_lease *lease;
 	struct sched_lease_stats stats;
 	struct worker w[2];
-	int fd = join(&lease);
+	int fd = seat_join(&lease);
 
 	assert_true(sched_lease_acquire(lease));
 	for (int i = 0; i < 2; i++) {
@@ -219,7 +218,7 @@ static void one_that_never_yields(void **state)
 		sched_kick(&w[i].entity);
 	}
 	for (int i = 0; i < 2; i++)
-		wait_steps(&w[i], 100);
+		worker_wait(&w[i], 100);
 	sched_lease_stats(lease, &stats);
 	assert_int_equal(stats.grants, 1);
 	assert_int_equal(stats.overruns, 1);
@@ -245,7 +244,7 @@ static void one_that_never_stops_is_put_back(void **state)
 		/* Nobody may put back who has more capabilities than he. */
 		if (sandbox_drop_privileges(&sandbox))
 			_exit(1);
-		fd = arbiter_join(path, "greedy", 1, 0, &lease);
+		fd = arbiter_join(arbiter_path, "greedy", 1, 0, &lease);
 		if (fd >= 0 && sched_lease_acquire(lease) && write(ready[1], "", 1) == 1)
 			pause();
 		_exit(1);
@@ -269,20 +268,20 @@ static void the_arbiter_ends_while_one_waits(void **state)
 	struct sched_lease_stats stats;
 	struct pollfd hangup = { .events = POLLIN };
 	struct worker w;
-	int fd = join(&lease);
+	int fd = seat_join(&lease);
 
 	assert_true(sched_lease_acquire(lease)); /* and does not let go */
 	worker_start(&w, false, 1);
 	sched_kick(&w.entity);
 	usleep(2000);
-	assert_int_equal(process_end(arbiter, PROGRAM_LIMIT_NS), 0);
-	arbiter = -1;
+	assert_int_equal(process_end(arbiter_pid, PROGRAM_LIMIT_NS), 0);
+	arbiter_pid = -1;
 	hangup.fd = w.fd;
 	assert_int_equal(poll(&hangup, 1, 10000), 1);
 	sched_lease_set_free(w.lease);
-	wait_steps(&w, 1);
+	worker_wait(&w, 1);
 	sched_kick(&w.entity);
-	wait_steps(&w, 2);
+	worker_wait(&w, 2);
 	sched_lease_stats(w.lease, &stats);
 	assert_false(stats.shared);
 	worker_end(&w);
@@ -294,7 +293,7 @@ static void a_lane_ends_while_it_waits(void **state)
 {
 	struct sched_lease *lease;
 	struct worker w;
-	int fd = join(&lease);
+	int fd = seat_join(&lease);
 
 	assert_true(sched_lease_acquire(lease));
 	worker_start(&w, false, 1);
@@ -305,135 +304,11 @@ static void a_lane_ends_while_it_waits(void **state)
 	close(fd);
 }
 
-/* ---- The hostile
- * ---------------------------------------------------------------------------------- */
-
-/* True when the arbiter ended the connection. */
-static bool is_dropped(int fd)
+static int run(const char *line)
 {
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	char bytes[256];
+	char text[4096];
 
-	while (poll(&wait, 1, 10000) == 1)
-		if (recv(fd, bytes, sizeof(bytes), 0) <= 0)
-			return true;
-	return false;
-}
-
-static void say(const void *bytes, size_t len)
-{
-	int fd = runtime_dir_connect(path);
-
-	assert_true(fd >= 0);
-	assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
-	assert_true(is_dropped(fd));
-	close(fd);
-}
-
-static void bad_greetings_end_the_connection(void **state)
-{
-	const struct arbiter_hello good = {
-		.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .weight = 1, .name = "x"
-	};
-	struct arbiter_hello hello = good;
-	struct sched_lease *lease;
-	int fd;
-
-	say(&good, sizeof(good) - 1);
-	say("hello", 5);
-	hello.magic++;
-	say(&hello, sizeof(hello));
-	hello = good;
-	hello.version++;
-	say(&hello, sizeof(hello));
-	hello = good;
-	hello.weight = 0;
-	say(&hello, sizeof(hello));
-	hello.weight = UINT32_MAX;
-	say(&hello, sizeof(hello));
-	hello = good;
-	hello.cap_percent = 101;
-	say(&hello, sizeof(hello));
-	hello = good;
-	memset(hello.name, 'x', sizeof(hello.name));
-	say(&hello, sizeof(hello));
-	strcpy(hello.name, "../x");
-	say(&hello, sizeof(hello));
-	fd = join(&lease); /* a good one, and then a word too many */
-	assert_int_equal(send(fd, &good, sizeof(good), MSG_NOSIGNAL), sizeof(good));
-	assert_true(is_dropped(fd));
-	close(fd);
-	sched_lease_destroy(lease);
-}
-
-static void the_seats_have_an_end(void **state)
-{
-	struct sched_lease *lease[SCHED_SEATS_MAX], *more = NULL;
-	int fd[SCHED_SEATS_MAX];
-
-	for (unsigned int i = 0; i < SCHED_SEATS_MAX; i++)
-		fd[i] = join(&lease[i]);
-	assert_int_equal(arbiter_join(path, "more", 1, 0, &more), -EUSERS);
-	assert_null(more);
-	for (unsigned int i = 0; i < SCHED_SEATS_MAX; i++) {
-		sched_lease_destroy(lease[i]);
-		close(fd[i]);
-	}
-}
-
-/* Says hello by hand; the page's and the bell's descriptors. */
-static int join_raw(int fds[2])
-{
-	const struct arbiter_hello hello = {
-		.magic = ARBITER_MAGIC, .version = ARBITER_VERSION, .weight = 1, .name = "raw"
-	};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct arbiter_welcome welcome;
-	struct iovec iov = { &welcome, sizeof(welcome) };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = control.bytes,
-				  .msg_controllen = sizeof(control.bytes) };
-	int fd = runtime_dir_connect(path);
-
-	assert_int_equal(send(fd, &hello, sizeof(hello), MSG_NOSIGNAL), sizeof(hello));
-	assert_int_equal(recvmsg(fd, &message, 0), sizeof(welcome));
-	assert_int_equal(welcome.error, 0);
-	assert_int_equal(welcome.lanes, 1);
-	memcpy(fds, CMSG_DATA(&control.align), 2 * sizeof(int));
-	return fd;
-}
-
-static void a_mad_client_hurts_nobody_else(void **state)
-{
-	struct sched_lease_page *page;
-	uint64_t one = 1, seed = 88172645463325252ull;
-	struct worker w;
-	int fds[2], fd = join_raw(fds);
-
-	assert_int_equal(ftruncate(fds[0], 0), -1);
-	assert_int_equal(ftruncate(fds[0], 1 << 20), -1);
-	page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
-	assert_true(page != MAP_FAILED);
-	worker_start(&w, true, 1);
-	sched_kick(&w.entity);
-	for (int i = 0; i < 100000; i++) {
-		seed ^= seed << 13;
-		seed ^= seed >> 7;
-		seed ^= seed << 17;
-		atomic_store(&page->state, seed & 0x700 ? (uint32_t)(seed & 3) : (uint32_t)seed);
-		atomic_store(&page->slice_end_ns, seed);
-		assert_int_equal(write(fds[1], &one, sizeof(one)), sizeof(one));
-	}
-	wait_steps(&w, atomic_load(&w.steps) + 20);
-	worker_end(&w);
-	munmap(page, PAGE_BYTES);
-	close(fds[0]);
-	close(fds[1]);
-	close(fd);
+	return program_run(line, text, sizeof(text));
 }
 
 static void command_lines(void **state)
@@ -458,7 +333,8 @@ static void command_lines(void **state)
 	assert_int_equal(run("serve --socket a --arbiter /no/such/socket"), 1);
 }
 
-#define with_arbiter(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define set_up_as(how, test) cmocka_unit_test_setup_teardown(test, how, arbiter_teardown)
+#define with_arbiter(test)   set_up_as(set_up, test)
 
 int main(int argc, char **argv)
 {
@@ -466,14 +342,15 @@ int main(int argc, char **argv)
 		with_arbiter(alone_it_asks_once),
 		with_arbiter(equals_take_turns),
 		with_arbiter(weights_count),
+		set_up_as(set_up_in_turn, in_turn_weights_do_not_count),
+		set_up_as(set_up_long_slices, slices_are_as_long_as_said),
+		with_arbiter(serve_asks_for_what_it_was_told),
 		with_arbiter(killed_in_its_slice),
+		with_arbiter(the_end_of_a_process_ends_its_seat),
 		with_arbiter(one_that_never_yields),
 		with_arbiter(one_that_never_stops_is_put_back),
 		with_arbiter(the_arbiter_ends_while_one_waits),
 		with_arbiter(a_lane_ends_while_it_waits),
-		with_arbiter(bad_greetings_end_the_connection),
-		with_arbiter(the_seats_have_an_end),
-		with_arbiter(a_mad_client_hurts_nobody_else),
 		with_arbiter(command_lines),
 	};
 

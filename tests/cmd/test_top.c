@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `mediant top`: rates from two trees of `stat`, and the program over a running vGPU. */
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cmd/process.h"
@@ -148,6 +150,51 @@ static void it_goes_on_until_it_is_told(void **state)
 	assert_true(WIFEXITED(status) || WTERMSIG(status) == SIGPIPE);
 }
 
+#define CLEAR "\033[H\033[J"
+
+static bool has_two_tables(const char *text)
+{
+	const char *second = strstr(text, CLEAR);
+
+	second = second ? strstr(second + 1, CLEAR) : NULL;
+	return second && strstr(second, "\nvm0.vfio ") && strchr(strstr(second, "vm0.vfio"), '\n');
+}
+
+static void expect_settings(int terminal, const struct termios *expected)
+{
+	struct termios is;
+
+	assert_int_equal(tcgetattr(terminal, &is), 0);
+	assert_int_equal(is.c_lflag, expected->c_lflag);
+}
+
+/* Each table where the last one was, q without Enter the end, and the terminal as it was found. */
+static void on_a_terminal_it_stays_in_place(void **state)
+{
+	int user = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal, status;
+	pid_t pid = program_serve("serve --socket %/vm0.vfio --log warn"), top;
+	struct termios settings;
+	char text[8192];
+
+	assert_true(user >= 0 && !grantpt(user) && !unlockpt(user));
+	terminal = open(ptsname(user), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(tcgetattr(terminal, &settings), 0);
+	top = program_start_at(terminal, "top --interval 1");
+	assert_int_equal(process_read(user, text, sizeof(text), clock_now_ns() + PROGRAM_LIMIT_NS,
+				      has_two_tables),
+			 1);
+	for (const char *at = text; at; at = strstr(at + 1, CLEAR))
+		assert_int_equal(strncmp(at, CLEAR "NAME ", strlen(CLEAR "NAME ")), 0);
+	assert_int_equal(write(user, "q", 1), 1);
+	status = process_wait(top, clock_now_ns() + PROGRAM_LIMIT_NS);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	expect_settings(terminal, &settings);
+	close(terminal);
+	close(user);
+	program_end(pid);
+}
+
 static void bad_command_lines(void **state)
 {
 	char text[256];
@@ -167,6 +214,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_started_anew_has_no_past),
 		in_folder(a_running_vgpu_is_shown),
 		in_folder(it_goes_on_until_it_is_told),
+		in_folder(on_a_terminal_it_stays_in_place),
 		in_folder(bad_command_lines),
 	};
 

@@ -56,6 +56,8 @@ class SharedLane(Suite):
             check(gpu["shared"], f"{vgpu.name} is not shared")
             check(gpu["leases"] > old["leases"], f"{vgpu.name} was given no lease: {gpu}")
         check(self.vgpus[1].stat()["gpu"]["weight"] == 8, "the weight was lost")
+        seats = self.arbiter.log()
+        check("has a seat: weight 8, cap 80 %" in seats, f"the arbiter was told: {seats}")
 
     def test_2_both_logs_are_clean(self):
         for vm in self.vms:
