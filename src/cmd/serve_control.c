@@ -36,11 +36,6 @@ static bool has_display(struct serve *serve, struct control_reply *reply)
 	return false;
 }
 
-static struct display_source *source_of(struct serve *serve)
-{
-	return vgpu_display_source(vgpu_device_vgpu(serve->vgpu));
-}
-
 /* The port that @params names by "head"; NULL with the error told. */
 static struct vgpu_port_config *take_port(struct serve *serve, json_t *params, uint32_t *index,
 					  struct control_reply *reply)
