@@ -19,6 +19,7 @@ kern  :warn  : [   31.867765] i915 0000:00:02.0: Direct firmware load for i915/s
 kern  :notice: [   31.873538] i915 0000:00:02.0: [drm] Failed to load DMC firmware i915/skl_dmc_ver1_27.bin. \
 Disabling runtime power management.
 kern  :notice: [   31.875059] i915 0000:00:02.0: [drm] DMC firmware homepage: https://git.kernel.org/tree/i915
+kern  :warn  : [   21.815772] virtio-pci 0000:00:08.0: [drm] drm_plane_enable_fb_damage_clips() not called
 """
 COMPLAINTS = """\
 kern  :info  : [    0.5] pci 0000:00:02.0: BAR 2: failed to assign [mem size 0x10000000 64bit pref]
@@ -26,6 +27,7 @@ kern  :info  : [    0.5] pci 0000:00:02.0: reg 0x10: invalid BAR (can't size)
 kern  :info  : [    0.5] pci 0000:00:02.0: BAR 0: error updating (0xfd000004 != 0x00000000)
 kern  :info  : [    5.0] i915 0000:00:02.0: [drm] Number of memory channels is zero
 kern  :warn  : [    5.0] i915 0000:00:02.0: [drm] what no list of words knows
+kern  :warn  : [    5.0] i915 0000:00:02.0: [drm] drm_plane_enable_fb_damage_clips() not called
 kern  :notice: [    5.0] i915 0000:00:02.0: [drm] *ERROR* DMC firmware has wrong size
 kern  :info  : [    5.0] i915 0000:00:02.0: firmware: failed to load i915/skl_dmc_ver1_27.bin (-2) and then some
 kern  :info  : [    5.0] i915 0000:00:02.0: [drm] *ERROR* Failed to load DMC firmware i915/skl.bin.

@@ -21,6 +21,8 @@ ANYWHERE = [
 HANG = re.compile(r"GPU HANG|stuck on|hang detected")
 # In lines of i915 and drm, and of what stands between them and the device.
 OWN = re.compile(r"i915|\[drm|drm:|drm_|fbcon|snd_hda.*i915|0000:00:02\.0|0000:00:03\.0")
+# A line that begins with another device is its driver's, [drm] in it or not: the reference adapter's.
+OTHER = re.compile(r"\] virtio-pci 0000:00:(?!0[23]\.0)[0-9a-f]{2}\.\d: ")
 LEVEL = re.compile(r"^\w+\s*:(emerg|alert|crit|err|warn)\s*:")
 COMPLAINT = re.compile(
     r"\*ERROR\*|error|warn|fail|timed? ?out|time-out|mismatch|unclaimed|invalid|unexpected|"
@@ -47,7 +49,7 @@ def _why(line, allow):
         return why
     if HANG.search(line):
         return "a GPU hang"
-    if not OWN.search(line) or _first(line, FORGIVEN):
+    if not OWN.search(line) or OTHER.search(line) or _first(line, FORGIVEN):
         return None
     level, words = LEVEL.search(line), COMPLAINT.search(line)
     if words:
