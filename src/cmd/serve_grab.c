@@ -2,7 +2,7 @@
 /*
  * Pictures for the control socket, drawn by a thread of their own: where the VMM hands over no
  * descriptor for the guest's memory, pixels come by messages, which the loop's thread has to bring.
- * What is asked is a list of jobs, one for each client at most.  The picture is handed out as raw
+ * What is asked is a list of jobs, of which there is an end (JOBS_MAX).  The picture is handed out as raw
  * pixels in a sealed memory file, and made a PNG by whoever asked.
  */
 #include <errno.h>
@@ -35,8 +35,8 @@ struct serve_grabber {
 	pthread_t thread;
 	struct lock lock; /* LOCK_LEAF: guards what follows */
 	pthread_cond_t changed;
-	struct job *todo, *done; /* each in the order of asking */
-	unsigned int jobs;	 /* in both lists and at work */
+	struct job *asked, *done; /* each in the order of asking */
+	unsigned int jobs;	  /* in both lists and at work */
 	bool stopping;
 };
 
@@ -112,7 +112,7 @@ static void *thread_run(void *arg)
 
 	lock_acquire(&grabber->lock);
 	while (!grabber->stopping) {
-		job = take(&grabber->todo);
+		job = take(&grabber->asked);
 		if (!job) {
 			pthread_cond_wait(&grabber->changed, &grabber->lock.mutex);
 			continue;
@@ -189,7 +189,7 @@ void serve_grab(struct serve *serve, uint32_t head, struct control_reply *reply)
 		lock_acquire(&grabber->lock);
 		room = grabber->jobs < JOBS_MAX;
 		if (room) {
-			append(&grabber->todo, job);
+			append(&grabber->asked, job);
 			grabber->jobs++;
 			pthread_cond_signal(&grabber->changed);
 		}
@@ -255,7 +255,7 @@ void serve_grab_end(struct serve *serve)
 	pthread_cond_signal(&grabber->changed);
 	lock_release(&grabber->lock);
 	pthread_join(grabber->thread, NULL);
-	drop_all(&grabber->todo);
+	drop_all(&grabber->asked);
 	drop_all(&grabber->done);
 	pthread_cond_destroy(&grabber->changed);
 	lock_fini(&grabber->lock);

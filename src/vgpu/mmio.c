@@ -52,24 +52,17 @@ static void note_unknown(struct vgpu *v, uint32_t offset, const char *what)
 static void store_row(struct vgpu *v, const struct vgpu_reg_row *row, uint32_t offset,
 		      uint32_t value)
 {
-	_Atomic uint32_t *reg = &v->vreg[offset / 4];
 	uint32_t mask = row->wmask;
 
 	if (row->flags & VGPU_REG_RO)
 		return;
 	if (row->flags & VGPU_REG_MASKED)
 		mask = value >> 16;
-	if (mask != UINT32_MAX || row->w1c) {
-		uint32_t old = atomic_load_explicit(reg, memory_order_relaxed), new;
-
-		do {
-			new = (old & ~mask) | (value & mask & ~row->w1c) |
-			      (old & row->w1c & ~value);
-		} while (!atomic_compare_exchange_weak_explicit(
-			reg, &old, new, memory_order_relaxed, memory_order_relaxed));
-		return;
-	}
-	atomic_store_explicit(reg, value, memory_order_relaxed);
+	/* Of the bits that a one clears, the ones become zeros, and the others stay. */
+	if (mask != UINT32_MAX || row->w1c)
+		vgpu_vreg_replace(v, offset, mask & (~row->w1c | value), value & ~row->w1c);
+	else
+		vgpu_vreg_set(v, offset, value);
 }
 
 void vgpu_reg_store(struct vgpu *v, uint32_t offset, uint32_t value)
