@@ -2,8 +2,8 @@
 /*
  * Pictures for the control socket, drawn by a thread of their own: where the VMM hands over no
  * descriptor for the guest's memory, pixels come by messages, which the loop's thread has to bring.
- * What is asked is a list of jobs, of which there is an end (JOBS_MAX).  The picture is handed out as raw
- * pixels in a sealed memory file, and made a PNG by whoever asked.
+ * What is asked is a list of jobs, at most JOBS_MAX.  The picture is handed out as raw pixels in a
+ * sealed memory file, and made a PNG by whoever asked.
  */
 #include <errno.h>
 #include <fcntl.h>
