@@ -207,8 +207,14 @@ class Worker:
         self.process.join()
 
 
+def in_order(wanted):
+    """Suites of several guests first, for what they leave room for; then the longest, or one of
+    them would run on alone at the end."""
+    return sorted(wanted, key=lambda one: (one[0].guests, one[0].seconds), reverse=True)
+
+
 def run_all(report, wanted, guests, keep):
-    waiting, workers = list(wanted), []
+    waiting, workers = in_order(wanted), []
 
     def room():
         return not workers or \

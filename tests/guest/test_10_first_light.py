@@ -17,6 +17,7 @@ MOST_APERTURE_STORES = 100	# a naive device takes one for each pixel: 786,688
 
 class Console(VgpuSuite):
     name = "light"
+    seconds = 160
 
     def setup(self):
         self.port = vnc.free_port()
@@ -99,8 +100,8 @@ class Console(VgpuSuite):
     @limit(90)
     def test_timestamp_runs_at_12_mhz(self):
         low, high = map(float, self.vm.python("timestamp.py", 50, timeout=80).split())
-        check(low <= 12 <= high, f"the timestamp advances at {low} to {high} MHz")
-        check(high <= low * 1.04, f"its rate could not be told: {low} to {high} MHz")
+        check(low / 1.01 <= 12 <= high * 1.01, f"the timestamp advances at {low} to {high} MHz")
+        check(high <= low * 1.02, f"its rate could not be told: {low} to {high} MHz")
 
     @limit(60)
     def test_vblank_rate(self):

@@ -47,6 +47,7 @@ class Modes(VgpuSuite):
     """A second adapter of QEMU's shows the same patterns."""
 
     name = "modes"
+    seconds = 80
     serve = ("--display", "hdmi:1920x1080", "--trace", "display_vblank*")
     guest = {"adapter": "virtio-gpu-pci,xres=1920,yres=1080", "memory": "1536M"}
 
@@ -191,6 +192,7 @@ class ThreeHeads(VgpuSuite):
     """Three monitors of two kinds, on the older machine type."""
 
     name = "three"
+    seconds = 50
     serve = ("--display", "hdmi:1024x768", "--display", "dp:1280x1024", "--display", "hdmi:800x600")
     guest = {"machine": "pc"}
 

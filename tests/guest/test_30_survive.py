@@ -26,6 +26,7 @@ UNBIND_NEWS = [
 
 class Driver(VgpuSuite):
     name = "survive"
+    seconds = 180
     serve = ("--display", "hdmi:1024x768")
 
     def resets(self):
@@ -98,6 +99,14 @@ class Driver(VgpuSuite):
         self.works()
         self.check_log()
 
+    def start_driver(self):
+        """A guest that is in the middle of its boot, its driver just loaded."""
+        def ready():
+            return counters.get(self.vgpu.stat(), "driver_ready")
+        check(not ready(), "a driver is there before its guest is")
+        self.vm.start()
+        wait_for("the driver", 300, ready, 0.2)
+
     def settled(self, held):
         """What the server holds when it has let go of one thing after the other."""
         last, same = held(), 0
@@ -115,13 +124,13 @@ class Driver(VgpuSuite):
             return len(process.descriptors()), process.threads()
 
         rounds, memory = [], []
-        for _ in range(3):
+        for again in (self.start_driver, self.vm.boot, self.vm.boot):
             self.vm.kill()
             wait_for("the server to notice that QEMU is gone", 30, lambda: not any(
                 "memfd:memory-backend" in name for name in process.descriptors()))
             rounds.append(self.settled(held))
             memory.append(process.status_kib("RssAnon"))
-            self.vm.boot()
+            again()
         check(rounds[0] == rounds[-1],
               f"(descriptors, threads) without a client: {rounds}: something is left behind")
         check(memory[-1] <= memory[0] + 2048,

@@ -11,6 +11,7 @@ PERF = ("copywinwin500", "copypixwin500", "rect500", "scroll500")
 
 class Desktop(VgpuSuite):
     name = "x11"
+    seconds = 80
     serve = ("--display", "hdmi:1024x768")
 
     def setup(self):

@@ -31,6 +31,7 @@ class Suite:
 
     on_demand = False		# run only when named
     guests = 1			# that it runs at once
+    seconds = 30		# how long it takes, about: the longest are begun first
 
     def setup(self):
         pass

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import glob
+import mmap
 import os
 import struct
 
@@ -28,6 +29,14 @@ def card(driver="i915", kind="card"):
                 os.path.basename(os.readlink(path + "/device/driver")) == driver:
             return "/dev/dri/" + name
     raise SystemExit(f"no {kind} of {driver}")
+
+
+def registers(offset):
+    """The page of registers at @offset, for reads past the kernel."""
+    fd = os.open(f"/sys/class/drm/{os.path.basename(card())}/device/resource0", os.O_RDONLY)
+    page = mmap.mmap(fd, 4096, mmap.MAP_SHARED, mmap.PROT_READ, offset=offset)
+    os.close(fd)
+    return page
 
 
 class Gpu:
