@@ -23,26 +23,62 @@ static int32_t floor_div(int32_t a, int32_t b)
 	return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
+/* What a coordinate adds to the place in its tile, so that the bits are walked once and not per
+ * byte. */
+struct tile {
+	const char *bits;
+	uint32_t log;
+	int32_t width, height;
+	uint32_t of_x[1024], of_y[256];
+};
+
+/* The bits of @value, from the lowest on, where @bits names @axis. */
+static uint32_t spread(const char *bits, char axis, uint32_t value)
+{
+	uint32_t count = (uint32_t)strlen(bits), at = 0;
+
+	for (uint32_t bit = 0; bit < count; bit++) {
+		if (bits[count - 1 - bit] == axis) {
+			at |= (value & 1) << bit;
+			value >>= 1;
+		}
+	}
+	return at;
+}
+
+static const struct tile *tile_of(int tiling, uint32_t bytes)
+{
+	static struct tile known[9]; /* eight, and an end */
+	const char *bits = tile_bits(tiling, bytes);
+	struct tile *tile = known;
+
+	while (tile->bits && tile->bits != bits)
+		tile++;
+	if (tile->bits)
+		return tile;
+	*tile = (struct tile){ bits, (uint32_t)strlen(bits), 1, 1, { 0 }, { 0 } };
+	for (uint32_t i = 0; i < tile->log; i++) {
+		tile->width *= bits[i] == 'x' ? 2 : 1;
+		tile->height *= bits[i] == 'y' ? 2 : 1;
+	}
+	for (int32_t x = 0; x < tile->width; x++)
+		tile->of_x[x] = spread(bits, 'x', (uint32_t)x);
+	for (int32_t y = 0; y < tile->height; y++)
+		tile->of_y[y] = spread(bits, 'y', (uint32_t)y);
+	return tile;
+}
+
 static uint32_t place(const struct surface *s, int32_t x, int32_t y, uint32_t bytes)
 {
-	const char *bits = tile_bits(s->tiling, bytes);
-	uint32_t count = (uint32_t)strlen(bits), at = 0, x_bits = 0, y_bits = 0;
-	int32_t width = 1, height = 1, tile;
+	const struct tile *tile;
+	int32_t number;
 
 	if (s->tiling == LINEAR)
 		return (uint32_t)((int32_t)s->base + y * s->pitch + x);
-	for (uint32_t i = 0; i < count; i++) {
-		width *= bits[i] == 'x' ? 2 : 1;
-		height *= bits[i] == 'y' ? 2 : 1;
-	}
-	tile = floor_div(y, height) * (s->pitch / width) + floor_div(x, width);
-	for (uint32_t bit = 0; bit < count; bit++) {
-		uint32_t value = bits[count - 1 - bit] == 'x' ? (uint32_t)x >> x_bits++
-							      : (uint32_t)y >> y_bits++;
-
-		at |= (value & 1) << bit;
-	}
-	return (uint32_t)((int32_t)s->base + tile * (1 << count)) + at;
+	tile = tile_of(s->tiling, bytes);
+	number = floor_div(y, tile->height) * (s->pitch / tile->width) + floor_div(x, tile->width);
+	return (uint32_t)((int32_t)s->base + number * (1 << tile->log)) +
+	       (tile->of_x[x & (tile->width - 1)] | tile->of_y[y & (tile->height - 1)]);
 }
 
 static uint32_t get(const uint8_t *memory, const struct surface *s, int32_t x, int32_t y,
