@@ -13,7 +13,7 @@ set -eu
 
 BUILD="build-essential meson ninja-build pkg-config python3 git
 	libjansson-dev libpng-dev libvncserver-dev libseccomp-dev libcap-ng-dev libcmocka-dev"
-CHECK="clang clang-format clang-tidy edid-decode"
+CHECK="clang lld clang-format clang-tidy edid-decode"
 GUEST="python3 mmdebstrap squashfs-tools debian-archive-keyring util-linux mount uidmap ca-certificates"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -34,6 +34,9 @@ TAP_LINE = re.compile(r"^(not )?ok(?: (\d+))?(?: -)? ?(.*)$")
 TIMED_CASE = re.compile(r"^(?:not )?ok \d+ - (\S+) \(([\d.]+) s\)", re.M)
 SKIP_STATUS = 77
 SAY_EVERY_S = 30
+# Patience, in seconds; the tests of this script have less.
+ENDING_S = 5	# from a polite end to one that is not
+LEAVING_S = 2	# that what a finished test started may go on
 
 
 def result(suite, name, seconds, passed=0, failed=0, skips=(), failures=(), skipped=None):
@@ -86,7 +89,7 @@ def end_group(child):
     except ProcessLookupError:
         pass
     left = members
-    for _ in range(50):
+    for _ in range(int(ENDING_S / 0.1)):
         running = {pid: start for pid, _, _, start in processes()}
         left = [pid for pid, start in members.items() if running.get(pid) == start]
         if not left:
@@ -100,8 +103,8 @@ def end_group(child):
 
 
 def left_behind(child):
-    """True when a finished test's group still has members after two seconds; ends them."""
-    for _ in range(40):
+    """True when a finished test's group still has members after LEAVING_S; ends them."""
+    for _ in range(int(LEAVING_S / 0.05)):
         if not group_alive(child):
             return False
         time.sleep(0.05)
