@@ -85,9 +85,10 @@ else
 	run step "QEMU and the guest's image" --limit 1800 -- sh -c \
 		'scripts/setup.sh guest && scripts/qemu.sh && scripts/guest-image.sh'
 	# Under the sanitizers what is about KVM itself; the rest has been under them without it.
+	# They come first: what takes longest would run on alone at the end.
 	[ -z "$nested" ] || run step "tests on an emulated machine's KVM" --limit 900 -- \
-		python3 tests/nested/run.py build 'build-asan:kvm-[hk]|on-kvm|mediant-kvm' \
-		'build-tsan:hammer|on-kvm'
+		python3 tests/nested/run.py 'build-asan:kvm-[hk]|on-kvm|mediant-kvm' \
+		'build-tsan:hammer|on-kvm' build
 	run step "real guest" --limit 1500 -- python3 tests/guest/run.py
 fi
 
