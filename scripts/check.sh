@@ -74,7 +74,7 @@ if CC=clang CC_LD=lld build "ASan and UBSan" build-asan -Db_sanitize=address,und
 	run meson "tests under ASan and UBSan" build-asan --slow 4 $nested
 	run step "fuzz targets, 10 s each" --limit 300 -- scripts/fuzz.sh 10
 fi
-if build "TSan" build-tsan -Db_sanitize=thread $sanitizers; then
+if build "TSan" build-tsan -Db_sanitize=thread -Dbench=false $sanitizers; then
 	# shellcheck disable=SC2086
 	run meson "tests under TSan" build-tsan --slow 6 --no-suite no-tsan $nested
 fi
