@@ -8,11 +8,8 @@
  */
 #include "tests/lib/driver_kvm.h"
 
-#include <linux/pci_regs.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
@@ -20,12 +17,7 @@
 #include "kvm/kvm.h"
 #include "lib/lib.h"
 #include "shadow/shadow.h"
-
-#define BAR0_AT	 0xc0000000u
-#define BAR2_AT	 0xd0000000u
-#define CAP_MSI	 0xacu
-#define SPARE_AT 0x100000000ull /* behind all memory */
-#define TRIGGER	 (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER)
+#include "tests/lib/driver_bus.h"
 
 _Static_assert(DRIVER_GUEST_BYTES == RIG_RAM_BYTES, "the driver's memory is the VM's");
 
@@ -36,16 +28,13 @@ struct cpu {
 };
 
 struct link {
+	struct driver_bus bus; /* its mutex guards who has which vCPU, too */
 	struct rig rig;
 	struct ram ram;
 	struct loop loop;
 	struct guest *guest;
 	struct kvm_door *door;
 	struct shadow_tracker *tracker;
-	struct vgpu_device *device;
-	int msi;
-	unsigned int messages;
-	pthread_mutex_t mutex; /* the device's owner, and who has which vCPU */
 	struct cpu cpus[RIG_MAX_CPUS], *free;
 	unsigned int cpu_count;
 };
@@ -66,22 +55,22 @@ static struct cpu *new_cpu(struct link *link)
 
 static struct cpu *take_cpu(struct link *link)
 {
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	struct cpu *cpu = link->free;
 	if (cpu)
 		link->free = cpu->next;
 	else
 		cpu = new_cpu(link);
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 	return cpu;
 }
 
 static void give_cpu(struct link *link, struct cpu *cpu)
 {
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	cpu->next = link->free;
 	link->free = cpu;
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 }
 
 static bool serve(void *opaque)
@@ -156,78 +145,7 @@ static void over_write(struct driver *d, unsigned int bar, uint64_t offset, cons
 	move(d, RIG_PUT, address_of(bar, offset), (void *)buf, len);
 }
 
-/* ---- The rest of the device ------------------------------------------------------------------ */
-
-static struct vfio_device *vfio_of(struct link *link)
-{
-	return vgpu_device_vfio(link->device);
-}
-
-static void config_set(struct link *link, uint16_t offset, uint32_t value, size_t len)
-{
-	assert_int_equal(
-		vfio_device_write(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, len),
-		0);
-	kvm_door_drain(link->door);
-}
-
-/* What firmware and the bus driver do. */
-static void bring_up(struct link *link)
-{
-	config_set(link, PCI_BASE_ADDRESS_0, BAR0_AT, 4);
-	config_set(link, PCI_BASE_ADDRESS_2, BAR2_AT, 4);
-	config_set(link, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
-	config_set(link, CAP_MSI + PCI_MSI_FLAGS, PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_ENABLE, 2);
-}
-
-static void connect_msi(struct link *link)
-{
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set) + sizeof(int),
-		.flags = TRIGGER,
-		.index = VFIO_PCI_MSI_IRQ_INDEX,
-		.count = 1,
-	};
-
-	link->msi = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int fd = dup(link->msi); /* the device's then */
-	assert_true(fd >= 0);
-	assert_int_equal(vfio_device_set_irqs(vfio_of(link), &set, NULL, 0, &fd, 1), 0);
-}
-
-static uint8_t over_config_read(struct driver *d, uint16_t offset)
-{
-	struct link *link = d->link;
-	uint8_t value;
-
-	pthread_mutex_lock(&link->mutex);
-	vfio_device_read(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, 1);
-	pthread_mutex_unlock(&link->mutex);
-	return value;
-}
-
-static unsigned int over_messages(struct driver *d)
-{
-	struct link *link = d->link;
-	eventfd_t more;
-
-	pthread_mutex_lock(&link->mutex);
-	if (!eventfd_read(link->msi, &more))
-		link->messages += (unsigned int)more;
-	unsigned int messages = link->messages;
-	pthread_mutex_unlock(&link->mutex);
-	return messages;
-}
-
-static void over_reset(struct driver *d)
-{
-	struct link *link = d->link;
-
-	pthread_mutex_lock(&link->mutex);
-	vfio_device_reset(vfio_of(link));
-	bring_up(link);
-	pthread_mutex_unlock(&link->mutex);
-}
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void over_change_map(struct driver *d)
 {
@@ -240,10 +158,10 @@ static void over_change_map(struct driver *d)
 		.install = true,
 	};
 
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	assert_int_equal(guest_kvm_memory_add(link->guest, &spare), 0);
 	assert_int_equal(guest_kvm_memory_remove(link->guest, spare.gpa, spare.bytes), 0);
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 }
 
 /* The same bytes, as a process's: this one's.  No vCPU stores to memory in what comes after. */
@@ -257,10 +175,10 @@ static void hide(struct driver *d)
 		.access = GUEST_READ | GUEST_WRITE,
 	};
 
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	assert_int_equal(guest_kvm_memory_remove(link->guest, gpa(0), DRIVER_GUEST_BYTES), 0);
 	assert_int_equal(guest_kvm_process_add(link->guest, &memory), 0);
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 	close(memory.pidfd);
 }
 
@@ -277,9 +195,9 @@ uint64_t driver_kvm_track(struct driver *d)
 {
 	struct link *link = d->link;
 
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	shadow_tracker_update(link->tracker);
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 	return shadow_tracker_count(link->tracker);
 }
 
@@ -292,6 +210,12 @@ static const char *missing(void)
 
 	rig_close(&rig);
 	return why;
+}
+
+/* A store to config space may move what the door serves. */
+static void drain(struct driver_bus *bus)
+{
+	kvm_door_drain(container_of(bus, struct link, bus)->door);
 }
 
 static void open_vm(struct link *link)
@@ -336,18 +260,18 @@ static void over_open(struct driver *d, bool render_only)
 	};
 
 	assert_non_null(link);
-	pthread_mutex_init(&link->mutex, NULL);
+	driver_bus_init(&link->bus, drain);
 	assert_int_equal(loop_init(&link->loop), 0);
 	open_vm(link);
 	config.loop = &link->loop;
 	config.guest = link->guest;
 	config.tracker = link->tracker;
-	assert_int_equal(vgpu_device_create(&config, &link->device), 0);
-	connect_msi(link);
+	assert_int_equal(vgpu_device_create(&config, &link->bus.device), 0);
+	driver_bus_connect_msi(&link->bus);
 	link->free = new_cpu(link);
-	bring_up(link);
+	driver_bus_bring_up(&link->bus);
 	d->ram = &link->ram;
-	d->v = vgpu_device_vgpu(link->device);
+	d->v = vgpu_device_vgpu(link->bus.device);
 	d->link = link;
 }
 
@@ -357,7 +281,7 @@ static void over_close(struct driver *d)
 
 	for (unsigned int i = 0; i < link->cpu_count; i++)
 		kvm_vcpu_destroy(link->cpus[i].vcpu);
-	vgpu_device_destroy(link->device);
+	vgpu_device_destroy(link->bus.device);
 	shadow_tracker_destroy(link->tracker);
 	kvm_door_destroy(link->door);
 	guest_kvm_destroy(link->guest);
@@ -366,8 +290,7 @@ static void over_close(struct driver *d)
 	rig_close(&link->rig);
 	ram_fini(&link->ram);
 	loop_fini(&link->loop);
-	close(link->msi);
-	pthread_mutex_destroy(&link->mutex);
+	driver_bus_fini(&link->bus);
 	free(link);
 }
 
@@ -379,9 +302,9 @@ const struct driver_transport driver_transport = {
 	.close = over_close,
 	.bar_read = over_read,
 	.bar_write = over_write,
-	.config_read = over_config_read,
-	.messages = over_messages,
-	.reset = over_reset,
+	.config_read = driver_bus_config_read,
+	.messages = driver_bus_messages,
+	.reset = driver_bus_reset,
 	.change_map = over_change_map,
 	.memory = &memory_by_system_calls,
 };

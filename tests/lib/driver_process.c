@@ -5,120 +5,39 @@
  * process does nothing; what the driver stores it stores in pages that both share.  Accesses to
  * BARs are calls, on the test's threads.
  */
-#include "tests/vgpu/driver.h"
-
-#include <linux/pci_regs.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/lib.h"
-
-#define BAR0_AT	 0xc0000000u
-#define BAR2_AT	 0xd0000000u
-#define CAP_MSI	 0xacu
-#define SPARE_AT 0x100000000ull /* behind all memory */
-#define TRIGGER	 (VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER)
+#include "tests/lib/driver_bus.h"
 
 struct link {
+	struct driver_bus bus;
 	struct ram ram;
 	pid_t other;
 	int pidfd;
 	struct loop loop;
 	struct guest *guest;
-	struct vgpu_device *device;
-	int msi;
-	unsigned int messages;
-	pthread_mutex_t mutex; /* the device's owner */
 };
-
-static struct vfio_device *vfio_of(struct link *link)
-{
-	return vgpu_device_vfio(link->device);
-}
 
 /* ---- The device ------------------------------------------------------------------------------ */
 
 static void over_read(struct driver *d, unsigned int bar, uint64_t offset, void *buf, size_t len)
 {
-	assert_int_equal(vfio_device_bar_access(vfio_of(d->link), bar, offset, buf, len, false), 0);
+	assert_int_equal(
+		vfio_device_bar_access(driver_bus_vfio(d->link), bar, offset, buf, len, false), 0);
 }
 
 static void over_write(struct driver *d, unsigned int bar, uint64_t offset, const void *buf,
 		       size_t len)
 {
-	assert_int_equal(
-		vfio_device_bar_access(vfio_of(d->link), bar, offset, (void *)buf, len, true), 0);
-}
-
-static void config_set(struct link *link, uint16_t offset, uint32_t value, size_t len)
-{
-	assert_int_equal(
-		vfio_device_write(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, len),
-		0);
-}
-
-/* What firmware and the bus driver do. */
-static void bring_up(struct link *link)
-{
-	config_set(link, PCI_BASE_ADDRESS_0, BAR0_AT, 4);
-	config_set(link, PCI_BASE_ADDRESS_2, BAR2_AT, 4);
-	config_set(link, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
-	config_set(link, CAP_MSI + PCI_MSI_FLAGS, PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_ENABLE, 2);
-}
-
-static void connect_msi(struct link *link)
-{
-	struct vfio_irq_set set = {
-		.argsz = sizeof(set) + sizeof(int),
-		.flags = TRIGGER,
-		.index = VFIO_PCI_MSI_IRQ_INDEX,
-		.count = 1,
-	};
-
-	link->msi = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int fd = dup(link->msi); /* the device's then */
-	assert_true(fd >= 0);
-	assert_int_equal(vfio_device_set_irqs(vfio_of(link), &set, NULL, 0, &fd, 1), 0);
-}
-
-static uint8_t over_config_read(struct driver *d, uint16_t offset)
-{
-	struct link *link = d->link;
-	uint8_t value;
-
-	pthread_mutex_lock(&link->mutex);
-	vfio_device_read(vfio_of(link), VFIO_PCI_CONFIG_REGION_INDEX, offset, &value, 1);
-	pthread_mutex_unlock(&link->mutex);
-	return value;
-}
-
-static unsigned int over_messages(struct driver *d)
-{
-	struct link *link = d->link;
-	eventfd_t more;
-
-	pthread_mutex_lock(&link->mutex);
-	if (!eventfd_read(link->msi, &more))
-		link->messages += (unsigned int)more;
-	unsigned int messages = link->messages;
-	pthread_mutex_unlock(&link->mutex);
-	return messages;
-}
-
-static void over_reset(struct driver *d)
-{
-	struct link *link = d->link;
-
-	pthread_mutex_lock(&link->mutex);
-	vfio_device_reset(vfio_of(link));
-	bring_up(link);
-	pthread_mutex_unlock(&link->mutex);
+	assert_int_equal(vfio_device_bar_access(driver_bus_vfio(d->link), bar, offset, (void *)buf,
+						len, true),
+			 0);
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -153,10 +72,10 @@ static void over_change_map(struct driver *d)
 {
 	struct link *link = d->link;
 
-	pthread_mutex_lock(&link->mutex);
+	pthread_mutex_lock(&link->bus.mutex);
 	assert_int_equal(add_memory(link, SPARE_AT, PAGE_BYTES), 0);
 	assert_int_equal(guest_kvm_memory_remove(link->guest, gpa(SPARE_AT), PAGE_BYTES), 0);
-	pthread_mutex_unlock(&link->mutex);
+	pthread_mutex_unlock(&link->bus.mutex);
 }
 
 /* It never was to be had otherwise. */
@@ -179,7 +98,7 @@ static void over_open(struct driver *d, bool render_only)
 	};
 
 	assert_non_null(link);
-	pthread_mutex_init(&link->mutex, NULL);
+	driver_bus_init(&link->bus, NULL);
 	assert_int_equal(ram_init(&link->ram, DRIVER_GUEST_BYTES, true), 0);
 	start_other(link);
 	assert_int_equal(loop_init(&link->loop), 0);
@@ -187,11 +106,11 @@ static void over_open(struct driver *d, bool render_only)
 	assert_int_equal(add_memory(link, 0, DRIVER_GUEST_BYTES), 0);
 	config.loop = &link->loop;
 	config.guest = link->guest;
-	assert_int_equal(vgpu_device_create(&config, &link->device), 0);
-	connect_msi(link);
-	bring_up(link);
+	assert_int_equal(vgpu_device_create(&config, &link->bus.device), 0);
+	driver_bus_connect_msi(&link->bus);
+	driver_bus_bring_up(&link->bus);
 	d->ram = &link->ram;
-	d->v = vgpu_device_vgpu(link->device);
+	d->v = vgpu_device_vgpu(link->bus.device);
 	d->link = link;
 }
 
@@ -199,15 +118,14 @@ static void over_close(struct driver *d)
 {
 	struct link *link = d->link;
 
-	vgpu_device_destroy(link->device);
+	vgpu_device_destroy(link->bus.device);
 	guest_kvm_destroy(link->guest);
 	loop_fini(&link->loop);
 	kill(link->other, SIGKILL);
 	assert_int_equal(waitpid(link->other, NULL, 0), link->other);
 	close(link->pidfd);
-	close(link->msi);
 	ram_fini(&link->ram);
-	pthread_mutex_destroy(&link->mutex);
+	driver_bus_fini(&link->bus);
 	free(link);
 }
 
@@ -218,9 +136,9 @@ const struct driver_transport driver_transport = {
 	.close = over_close,
 	.bar_read = over_read,
 	.bar_write = over_write,
-	.config_read = over_config_read,
-	.messages = over_messages,
-	.reset = over_reset,
+	.config_read = driver_bus_config_read,
+	.messages = driver_bus_messages,
+	.reset = driver_bus_reset,
 	.change_map = over_change_map,
 	.memory = &memory_by_system_calls,
 };
