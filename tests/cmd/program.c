@@ -159,6 +159,11 @@ json_t *program_json(const char *line)
 	return tree;
 }
 
+void program_expect(json_t *tree, const char *key, const char *text)
+{
+	assert_string_equal(json_string_value(json_object_get(tree, key)), text);
+}
+
 int program_setup(void **state)
 {
 	before = leaks_count();

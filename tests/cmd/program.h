@@ -28,6 +28,8 @@ pid_t program_start_at(int terminal_fd, const char *line);
 int program_run(const char *line, char *text, size_t size);
 /* Runs one that succeeds and prints JSON. */
 json_t *program_json(const char *line);
+/* @tree has @text as its @key. */
+void program_expect(json_t *tree, const char *key, const char *text);
 /* A server or the arbiter, once it is ready. */
 pid_t program_serve(const char *line);
 /*
