@@ -29,7 +29,7 @@ static const char usage[] =
 	"\n"
 	"      --lanes N          this many cores (default: all this process may use)\n"
 	"      --policy fair|rr   weighted fair (default), or round robin\n"
-	"      --slice US         microseconds a lane is had while others wait (default: 2000)\n"
+	"      --slice US         microseconds a lane is had while others wait (default: 16000)\n"
 	"      --socket PATH      listen there (default: arbiter.lease in the runtime folder)\n"
 	"      --log LEVEL        error, warn, info (default) or debug\n"
 	"  -h, --help             this text\n";

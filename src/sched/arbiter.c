@@ -22,7 +22,7 @@
 
 #include "base/clock.h"
 
-#define SLICE_NS  (2 * NSEC_PER_MSEC)
+#define SLICE_NS  (16 * NSEC_PER_MSEC)
 #define GRACE_NS  (10 * NSEC_PER_MSEC)
 #define OUTLAW_NS (2 * NSEC_PER_SEC)
 
@@ -97,7 +97,7 @@ static void grant(struct sched_arbiter *arbiter, struct sched_seat *seat, int la
 {
 	struct sched_lease_page *page = seat->page;
 	uint32_t want = SCHED_LEASE_WANT;
-	uint64_t slice_ns = sched_share_slice(&seat->share, arbiter->policy.slice_ns);
+	uint64_t slice_ns = sched_share_slice(&arbiter->policy, &seat->share);
 
 	seat->share.waiting = false;
 	atomic_store(&page->cpu, arbiter->config.cpus[lane]);
@@ -184,14 +184,20 @@ static void raise_floor(struct sched_arbiter *arbiter)
 /* ---- Handing out ------------------------------------------------------------------------------
  */
 
+/* It waits, and its cap lets it run. */
+static bool is_ready(const struct sched_arbiter *arbiter, struct sched_seat *seat, uint64_t now_ns)
+{
+	return seat->share.waiting &&
+	       sched_share_ready_at(&arbiter->policy, &seat->share, now_ns) <= now_ns;
+}
+
 /* The seat whose turn it is; NULL when none may run now. */
 static struct sched_seat *next_seat(struct sched_arbiter *arbiter, uint64_t now_ns)
 {
 	struct sched_seat *best = NULL;
 
 	for (struct sched_seat *seat = arbiter->seats; seat; seat = seat->next) {
-		if (!seat->share.waiting ||
-		    sched_share_ready_at(&seat->share, arbiter->policy.slice_ns, now_ns) > now_ns)
+		if (!is_ready(arbiter, seat, now_ns))
 			continue;
 		if (!best || sched_share_before(&arbiter->policy, &seat->share, &best->share))
 			best = seat;
@@ -238,9 +244,29 @@ static void open_slices(struct sched_arbiter *arbiter, uint64_t now_ns)
 	}
 }
 
+/* How long slices are: that depends on who waits. */
+static uint64_t slice_ns(const struct sched_arbiter *arbiter, uint64_t now_ns)
+{
+	for (struct sched_seat *seat = arbiter->seats; seat; seat = seat->next)
+		if (sched_share_is_urgent(&arbiter->policy, &seat->share) &&
+		    is_ready(arbiter, seat, now_ns))
+			return arbiter->policy.short_ns;
+	return arbiter->policy.slice_ns;
+}
+
+/* Gives a slice an end, or an earlier one. */
+static void end_slice(struct sched_seat *seat, uint64_t end_ns, uint64_t now_ns)
+{
+	if (end_ns >= seat->slice_end_ns)
+		return;
+	settle(seat, now_ns);
+	set_slice_end(seat, end_ns);
+}
+
 /* Somebody waits: every slice gets an end; true when a lane became free on the spot. */
 static bool close_slices(struct sched_arbiter *arbiter, uint64_t now_ns)
 {
+	const uint64_t length_ns = slice_ns(arbiter, now_ns);
 	bool freed = false;
 
 	for (unsigned int i = 0; i < arbiter->config.lanes; i++) {
@@ -248,10 +274,7 @@ static bool close_slices(struct sched_arbiter *arbiter, uint64_t now_ns)
 
 		if (!seat)
 			continue;
-		if (seat->slice_end_ns == SCHED_SLICE_FREE) {
-			settle(seat, now_ns);
-			set_slice_end(seat, MAX(now_ns, seat->since_ns + arbiter->policy.slice_ns));
-		}
+		end_slice(seat, MAX(now_ns, seat->since_ns + length_ns), now_ns);
 		if (take_parked(arbiter, seat, now_ns)) {
 			freed = true;
 		} else if (now_ns >= seat->slice_end_ns + arbiter->config.grace_ns) {
@@ -281,8 +304,8 @@ static uint64_t next_look(struct sched_arbiter *arbiter, bool contended, uint64_
 		if (seat->overrunning && !seat->told)
 			sooner(&when_ns, seat->outlaw_at_ns);
 		if (seat->share.waiting) {
-			uint64_t ready_ns = sched_share_ready_at(&seat->share,
-								 arbiter->policy.slice_ns, now_ns);
+			uint64_t ready_ns =
+				sched_share_ready_at(&arbiter->policy, &seat->share, now_ns);
 
 			if (ready_ns > now_ns)
 				sooner(&when_ns, ready_ns);

@@ -10,6 +10,7 @@
 /* Fraction bits of virtual time: a nanosecond at the greatest weight is still told apart. */
 #define VTIME_SHIFT   10
 #define CARRY_NS      (4 * NSEC_PER_MSEC)
+#define SHORT_NS      (2 * NSEC_PER_MSEC)
 /* A cap is kept over such a stretch: shorter, and each slice would end early. */
 #define CAP_WINDOW_NS (50 * NSEC_PER_MSEC)
 
@@ -36,7 +37,11 @@ const char *sched_policy_name(enum sched_policy_kind kind)
 
 void sched_policy_init(struct sched_policy *policy, enum sched_policy_kind kind, uint64_t slice_ns)
 {
-	*policy = (struct sched_policy){ .kind = kind, .slice_ns = slice_ns };
+	*policy = (struct sched_policy){
+		.kind = kind,
+		.slice_ns = slice_ns,
+		.short_ns = MIN(slice_ns, SHORT_NS),
+	};
 }
 
 static uint64_t vtime_of(const struct sched_share *share, uint64_t ns)
@@ -72,6 +77,7 @@ void sched_share_wait(struct sched_policy *policy, struct sched_share *share, bo
 	uint64_t least = policy->floor - vtime_of(share, CARRY_NS);
 
 	share->waiting = true;
+	share->rested = !was_running;
 	share->ticket = policy->next_ticket++;
 	if (!was_running && sched_vtime_less(share->vtime, least))
 		share->vtime = least;
@@ -95,25 +101,31 @@ static void fill(struct sched_share *share, uint64_t now_ns)
 	share->budget_ns = MIN(share->budget_ns + (int64_t)gained_ns, bucket_ns(share));
 }
 
-uint64_t sched_share_ready_at(struct sched_share *share, uint64_t slice_ns, uint64_t now_ns)
+uint64_t sched_share_ready_at(const struct sched_policy *policy, struct sched_share *share,
+			      uint64_t now_ns)
 {
 	int64_t wanted, missing;
 
 	if (!share->cap_percent)
 		return now_ns;
 	fill(share, now_ns);
-	wanted = MIN((int64_t)slice_ns, bucket_ns(share));
+	wanted = MIN((int64_t)policy->short_ns, bucket_ns(share));
 	missing = wanted - share->budget_ns;
 	if (missing <= 0)
 		return now_ns;
 	return now_ns + ((uint64_t)missing / share->cap_percent + 1) * 100 + NSEC_PER_USEC;
 }
 
-uint64_t sched_share_slice(const struct sched_share *share, uint64_t slice_ns)
+uint64_t sched_share_slice(const struct sched_policy *policy, const struct sched_share *share)
 {
-	if (!share->cap_percent || share->budget_ns >= (int64_t)slice_ns)
-		return slice_ns;
+	if (!share->cap_percent || share->budget_ns >= (int64_t)policy->slice_ns)
+		return policy->slice_ns;
 	return share->budget_ns > 0 ? (uint64_t)share->budget_ns : 0;
+}
+
+bool sched_share_is_urgent(const struct sched_policy *policy, const struct sched_share *share)
+{
+	return policy->kind == SCHED_POLICY_FAIR && share->waiting && share->rested;
 }
 
 bool sched_share_before(const struct sched_policy *policy, const struct sched_share *a,

@@ -9,6 +9,10 @@
  * first served, weights ignored; it is the reference that weighted fair is measured against.
  *
  * A cap is a bucket that fills at so many percent of a lane's time and is emptied by use.
+ *
+ * Slices are long, because each begins with caches full of another guest's data.  While one waits
+ * that comes from a pause, weighted fair has short ones: so only those who always want a lane wait
+ * long for each other.
  */
 #ifndef SCHED_POLICY_H
 #define SCHED_POLICY_H
@@ -23,6 +27,7 @@ struct sched_share {
 	uint32_t weight;      /* 1 … SCHED_WEIGHT_MAX */
 	uint32_t cap_percent; /* of one lane's time; 0: none */
 	bool waiting, running;
+	bool rested;	 /* it waits, and wanted nothing before */
 	uint64_t vtime;	 /* charged time / weight, in units of its own; it may wrap */
 	uint64_t ticket; /* its place in the order of coming */
 	int64_t budget_ns;
@@ -32,7 +37,8 @@ struct sched_share {
 struct sched_policy {
 	enum sched_policy_kind kind;
 	uint64_t slice_ns;
-	uint64_t floor; /* virtual time that nobody active is behind of; never falls */
+	uint64_t short_ns; /* the same of short slices */
+	uint64_t floor;	   /* virtual time that nobody active is behind of; never falls */
 	uint64_t next_ticket;
 };
 
@@ -53,10 +59,14 @@ void sched_share_wait(struct sched_policy *policy, struct sched_share *share, bo
 void sched_share_charge(struct sched_share *share, uint64_t used_ns, bool contended);
 
 /* When a waiting share may run next as far as its cap goes: @now_ns or later. */
-uint64_t sched_share_ready_at(struct sched_share *share, uint64_t slice_ns, uint64_t now_ns);
+uint64_t sched_share_ready_at(const struct sched_policy *policy, struct sched_share *share,
+			      uint64_t now_ns);
 
-/* The longest slice its cap allows now, at most @slice_ns. */
-uint64_t sched_share_slice(const struct sched_share *share, uint64_t slice_ns);
+/* The longest slice its cap allows now. */
+uint64_t sched_share_slice(const struct sched_policy *policy, const struct sched_share *share);
+
+/* True when slices are to be short for its sake. */
+bool sched_share_is_urgent(const struct sched_policy *policy, const struct sched_share *share);
 
 /* Whose turn it is of two that wait: true when @a goes before @b. */
 bool sched_share_before(const struct sched_policy *policy, const struct sched_share *a,

@@ -86,6 +86,21 @@ uint64_t worker_leases(struct worker *w)
 	return stats.grants;
 }
 
+uint64_t worker_contended_ns(struct worker *w)
+{
+	struct sched_lease_stats stats;
+
+	sched_lease_stats(w->lease, &stats);
+	return stats.contended_ns;
+}
+
+void worker_wait_contended(struct worker *w, uint64_t ns)
+{
+	for (int i = 0; i < 100000 && worker_contended_ns(w) < ns; i++)
+		usleep(100);
+	assert_true(worker_contended_ns(w) >= ns);
+}
+
 /* A seat without a lane's thread: the caller is the thread. */
 int seat_join(struct sched_lease **lease)
 {

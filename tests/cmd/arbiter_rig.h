@@ -35,6 +35,9 @@ void worker_start(struct worker *w, bool busy, uint32_t weight);
 void worker_end(struct worker *w);
 void worker_wait(struct worker *w, uint64_t steps);
 uint64_t worker_leases(struct worker *w);
+/* What it was charged while others waited: fair however slow the machine makes its slices. */
+uint64_t worker_contended_ns(struct worker *w);
+void worker_wait_contended(struct worker *w, uint64_t ns);
 
 /* A seat without a lane's thread: the caller is the thread, and owns the connection it gets. */
 int seat_join(struct sched_lease **lease);

@@ -55,12 +55,14 @@ static void outlaw(void *opaque, struct sched_seat *seat)
 	w->outlaws++;
 }
 
-static void open_world(struct world *w, enum sched_policy_kind policy, unsigned int lanes)
+static void open_world_of(struct world *w, enum sched_policy_kind policy, unsigned int lanes,
+			  uint64_t slice_ns)
 {
 	struct sched_arbiter_config config = {
 		.policy = policy,
 		.lanes = lanes,
 		.cpus = { 3, 5 },
+		.slice_ns = slice_ns,
 		.outlaw = outlaw,
 		.opaque = w,
 	};
@@ -68,6 +70,12 @@ static void open_world(struct world *w, enum sched_policy_kind policy, unsigned 
 	memset(w, 0, sizeof(*w));
 	w->now_ns = START;
 	assert_int_equal(sched_arbiter_create(&config, &w->arbiter), 0);
+}
+
+/* With slices so short that shares come out even soon. */
+static void open_world(struct world *w, enum sched_policy_kind policy, unsigned int lanes)
+{
+	open_world_of(w, policy, lanes, 2 * MS);
 }
 
 static void close_world(struct world *w)
@@ -323,6 +331,28 @@ static void a_newcomer_owes_and_is_owed_nothing(void **state)
 	close_world(&w);
 }
 
+/* Neither of the two was hurt by what the other did while it was away. */
+static void what_nobody_else_wanted_is_not_owed(void **state)
+{
+	struct player *early, *late;
+	uint64_t before;
+	struct world w;
+
+	open_world(&w, SCHED_POLICY_FAIR, 1);
+	early = enter(&w, BURSTS, 1, 0);
+	early->busy_ns = 3 * NSEC_PER_SEC;
+	early->sleep_ns = NSEC_PER_SEC;
+	pass(&w, 3 * NSEC_PER_SEC + 500 * MS);
+	late = enter(&w, BUSY, 1, 0);
+	pass(&w, 600 * MS); /* the first one is back by now */
+	before = late->ran_ns;
+	early->ran_ns = 0;
+	pass(&w, 400 * MS);
+	expect_share(early->ran_ns, 400 * MS, 0.5, 0.06);
+	expect_share(late->ran_ns - before, 400 * MS, 0.5, 0.06);
+	close_world(&w);
+}
+
 static void a_sleeper_saves_nothing_up(void **state)
 {
 	struct player *busy, *sleeper;
@@ -342,6 +372,37 @@ static void a_sleeper_saves_nothing_up(void **state)
 	assert_true(busy->ran_ns - before > 27 * MS);
 	assert_true(sleeper->longest_wait_ns <= 9 * MS);
 	close_world(&w);
+}
+
+/* How long one that mostly rests has waited at most, beside @others that never do. */
+static uint64_t longest_wait_beside(enum sched_policy_kind policy, unsigned int others)
+{
+	struct player *rested;
+	uint64_t longest_ns;
+	struct world w;
+
+	open_world_of(&w, policy, 1, 16 * MS);
+	for (unsigned int i = 0; i < others; i++)
+		enter(&w, BUSY, 1, 0);
+	rested = enter(&w, BURSTS, 1, 0);
+	rested->busy_ns = 300 * US;
+	rested->sleep_ns = 16 * MS;
+	pass(&w, 200 * MS); /* newcomers are level, and have come at once */
+	rested->longest_wait_ns = rested->ran_ns = 0;
+	pass(&w, 4 * NSEC_PER_SEC);
+	assert_true(rested->ran_ns > 4 * NSEC_PER_SEC / 500);
+	longest_ns = rested->longest_wait_ns;
+	close_world(&w);
+	return longest_ns;
+}
+
+/* However many want the lane all the time; first come, first served has it wait for them all.
+ * Beside one it is at times the other's turn, and then its own. */
+static void who_comes_from_a_pause_waits_for_no_long_slice(void **state)
+{
+	assert_true(longest_wait_beside(SCHED_POLICY_FAIR, 1) <= 4 * MS + 4 * TICK);
+	assert_true(longest_wait_beside(SCHED_POLICY_FAIR, 4) <= 2 * MS + 2 * TICK);
+	assert_true(longest_wait_beside(SCHED_POLICY_RR, 4) > 40 * MS);
 }
 
 /* A million tiny jobs take no more than one big one. */
@@ -516,7 +577,9 @@ int main(void)
 		cmocka_unit_test(alone_nobody_is_asked),
 		cmocka_unit_test(a_parked_lane_is_taken_back),
 		cmocka_unit_test(a_newcomer_owes_and_is_owed_nothing),
+		cmocka_unit_test(what_nobody_else_wanted_is_not_owed),
 		cmocka_unit_test(a_sleeper_saves_nothing_up),
+		cmocka_unit_test(who_comes_from_a_pause_waits_for_no_long_slice),
 		cmocka_unit_test(short_jobs_gain_nothing),
 		cmocka_unit_test(caps_hold),
 		cmocka_unit_test(round_robin_knows_no_weights),
