@@ -178,25 +178,33 @@ static void answer_all(struct loop_work *work)
 	}
 }
 
+/* Puts @job on the list; false when that is full. */
+static bool add(struct serve_grabber *grabber, struct job *job)
+{
+	bool room;
+
+	lock_acquire(&grabber->lock);
+	room = grabber->jobs < JOBS_MAX;
+	if (room) {
+		append(&grabber->asked, job);
+		grabber->jobs++;
+		pthread_cond_signal(&grabber->changed);
+	}
+	lock_release(&grabber->lock);
+	return room;
+}
+
 void serve_grab(struct serve *serve, uint32_t head, struct control_reply *reply)
 {
-	struct serve_grabber *grabber = serve->grabber;
 	struct job *job = malloc(sizeof(*job));
-	bool room = false;
 
-	if (job) {
-		*job = (struct job){ .ticket = reply->ticket, .head = head };
-		lock_acquire(&grabber->lock);
-		room = grabber->jobs < JOBS_MAX;
-		if (room) {
-			append(&grabber->asked, job);
-			grabber->jobs++;
-			pthread_cond_signal(&grabber->changed);
-		}
-		lock_release(&grabber->lock);
+	if (!job) {
+		control_reply_error(reply, CONTROL_FAILED, "no memory for a picture");
+		return;
 	}
-	reply->later = room;
-	if (room)
+	*job = (struct job){ .ticket = reply->ticket, .head = head };
+	reply->later = add(serve->grabber, job);
+	if (reply->later)
 		return;
 	free(job);
 	control_reply_error(reply, CONTROL_FAILED, "%u pictures are being taken already", JOBS_MAX);
