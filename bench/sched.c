@@ -3,7 +3,8 @@
  * What sharing costs, and how fair it is: guests that want the GPU all the time (player.h), each
  * with a vGPU in a process of its own, take turns by a `mediant arbiter` on one core.  Their frames
  * are counted, so what is compared is what was done, not what was accounted.  Beside it the same
- * guests on the same core without an arbiter, where the kernel is the judge.
+ * guests on the same core without an arbiter, where the kernel is the judge, and plain copies by
+ * turns (turns.h).
  *
  *   bench-sched MEDIANT [JSONL]
  */
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "bench/player.h"
+#include "bench/turns.h"
 #include "cmd/arbiter_client.h"
 #include "sched/sched.h"
 
@@ -102,7 +104,24 @@ static void start_arbiter(const char *policy)
 /* ---- The workers --------------------------------------------------------------------------------
  */
 
-/* In the child, to its end.  @weight 0: without an arbiter, on the same core. */
+/* In the child, to its end. */
+static _Noreturn void be_copier(unsigned int index, unsigned int count)
+{
+	const struct turns_config config = {
+		.cpu = lane_cpu,
+		.index = index,
+		.count = count,
+		.go = &board->go,
+		.ready = &board->ready,
+		.turn = &board->last,
+		.units = &board->units[index],
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	turns_run(&config);
+}
+
+/* The same.  @weight 0: without an arbiter, on the same core. */
 static _Noreturn void be_worker(unsigned int index, uint32_t weight)
 {
 	struct player_config config = {
@@ -119,7 +138,7 @@ static _Noreturn void be_worker(unsigned int index, uint32_t weight)
 	player_run(&config);
 }
 
-/* Lets @count workers work for @ns; what each did in *@done. */
+/* Lets @count workers work for @ns; what each did in *@done.  @weights NULL: copies by turns. */
 static double measure(unsigned int count, const uint32_t *weights, uint64_t ns, double *done)
 {
 	uint64_t before[WORKERS_MAX], start;
@@ -130,8 +149,11 @@ static double measure(unsigned int count, const uint32_t *weights, uint64_t ns, 
 		workers[i] = fork();
 		if (workers[i] < 0)
 			bench_die("fork: %m");
-		if (!workers[i])
-			be_worker(i, weights[i]);
+		if (workers[i])
+			continue;
+		if (!weights)
+			be_copier(i, count);
+		be_worker(i, weights[i]);
 	}
 	while (atomic_load(&board->ready) < count)
 		pause_ns(NSEC_PER_MSEC);
@@ -237,39 +259,50 @@ static double median(double *x, size_t n)
 	return x[n / 2];
 }
 
-/* One alone, many, one alone, as many without an arbiter, over and over: the machine's own pace
- * changes within seconds, so each is measured by the two beside it. */
-static void measure_sum(unsigned int count, double *shared, double *bare, double *frames)
-{
-	double done[WORKERS_MAX], one[2 * SUM_ROUNDS + 1], many[2 * SUM_ROUNDS];
+/* What many do together, of what one does alone; and that, in units a second. */
+struct sum {
+	double median, least, one;
+};
 
-	one[0] = measure(1, equal, SUM_NS, done);
-	for (int i = 0; i < 2 * SUM_ROUNDS; i++) {
-		many[i] = measure(count, i % 2 ? kernel : equal, SUM_NS, done);
-		one[i + 1] = measure(1, equal, SUM_NS, done);
-		(i % 2 ? bare : shared)[i / 2] = many[i] / ((one[i] + one[i + 1]) / 2);
+/*
+ * One alone, many, one alone, over and over: the machine's own pace changes within seconds, so many
+ * are measured by the two beside them.
+ */
+static struct sum measure_sum(unsigned int count, const uint32_t *weights)
+{
+	double done[WORKERS_MAX], one[SUM_ROUNDS + 1], sums[SUM_ROUNDS];
+	struct sum sum;
+
+	one[0] = measure(1, weights, SUM_NS, done);
+	for (int i = 0; i < SUM_ROUNDS; i++) {
+		sums[i] = measure(count, weights, SUM_NS, done);
+		one[i + 1] = measure(1, weights, SUM_NS, done);
+		sums[i] /= (one[i] + one[i + 1]) / 2;
 	}
-	*frames = median(one, ARRAY_SIZE(one));
+	sum.one = median(one, ARRAY_SIZE(one));
+	sum.median = median(sums, SUM_ROUNDS);
+	sum.least = sums[0]; /* sorted */
+	return sum;
 }
 
 static void bench_sum(FILE *jsonl, unsigned int count)
 {
-	double shared[SUM_ROUNDS], bare[SUM_ROUNDS], frames;
+	struct sum shared = measure_sum(count, equal), bare = measure_sum(count, kernel);
+	struct sum turns = measure_sum(count, NULL);
 	char name[24];
 
-	measure_sum(count, shared, bare, &frames);
 	sprintf(name, "sched.sum%u", count);
-	bench_report(jsonl,
-		     &(struct bench_result){
-			     .name = name,
-			     .unit = "of one",
-			     .value = median(shared, SUM_ROUNDS),
-			     .p99 = shared[0], /* sorted: the least */
-			     .more_is_better = true,
-			     .baseline = { "one alone", 1 },
-			     .limit = { "as many without an arbiter", median(bare, SUM_ROUNDS) },
-		     });
-	printf("%-32s one alone: %.0f frames/s\n", "", frames);
+	bench_report(jsonl, &(struct bench_result){
+				    .name = name,
+				    .unit = "of one",
+				    .value = shared.median,
+				    .p99 = shared.least,
+				    .more_is_better = true,
+				    .baseline = { "one alone", 1 },
+				    .limit = { "plain copies by turns", turns.median },
+			    });
+	printf("%-32s one alone: %.0f frames/s; as many without an arbiter: %.2f\n", "", shared.one,
+	       bare.median);
 }
 
 /* ---- A change of hands
