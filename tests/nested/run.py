@@ -66,6 +66,20 @@ def write_ramdisk(image, path):
     path.write_bytes(given + bytes(-len(given) % 4) + ours + cpio_entry("TRAILER!!!", 0, b""))
 
 
+# What every thread is at, told shortly before a job's time is over: who is stuck where, in the
+# program or in the kernel.
+STUCK_S = 10
+STUCK = """(
+sleep %d
+for task in /proc/[0-9]*/task/[0-9]*; do
+	readlink $task/exe >/dev/null || continue
+	echo "$task $(cat $task/comm): system call $(cat $task/syscall)"
+	cat $task/stack
+done >/run/out/%d.stuck 2>&1
+) &
+watch=$!"""
+
+
 class Job:
     """One test program of one build."""
 
@@ -82,9 +96,10 @@ class Job:
                  "timeout", "-k", "5", str(self.limit),
                  *runner.tsan_prefix(self.build), *self.test["cmd"]]
         return [f"cd {shlex.quote(str(self.test.get('workdir') or self.build))}",
+                STUCK % (self.limit - STUCK_S, number),
                 "read begun _ </proc/uptime",
                 f"{shlex.join(words)} >/run/out/{number}.log 2>&1 </dev/null",
-                "status=$?; read ended _ </proc/uptime",
+                "status=$?; read ended _ </proc/uptime; kill $watch",
                 f"echo $status $begun $ended >/run/out/{number}.part",
                 f"mv /run/out/{number}.part /run/out/{number}.rc"]
 
@@ -206,6 +221,13 @@ class Totals:
                 print(f"#   {line}", flush=True)
 
 
+    def add_stuck(self, job, text):
+        print("#   what each thread was at:")
+        for line in text.splitlines():
+            print(f"#   {line}")
+        (self.kept / f"{runner.slug(job.name)}.stuck").write_text(text)
+
+
 def run_job(machine, number, job, totals):
     """Jobs are taken in their order, so this one has begun when those before have ended."""
     remark, status, seconds = None, None, 0
@@ -215,7 +237,7 @@ def run_job(machine, number, job, totals):
         if status in (124, 137):
             remark = f"ended after its time limit of {job.limit} s"
     except TimeoutError as error:
-        remark = str(error)
+        remark = f"{error}; {machine.last_words()}"
     log = machine.folder / "out" / f"{number}.log"
     text = log.read_text(errors="replace") if log.exists() else ""
     if status == SKIP_STATUS:
@@ -224,6 +246,9 @@ def run_job(machine, number, job, totals):
     else:
         entry = runner.count_program("kvm", job.name, status, seconds, remark, text)
     totals.add(job, entry, text)
+    stuck = machine.folder / "out" / f"{number}.stuck"
+    if remark and stuck.exists():
+        totals.add_stuck(job, stuck.read_text(errors="replace"))
 
 
 def run_all(jobs, options, folder):
