@@ -35,6 +35,6 @@ echo "bench: fills and copies of 16 MiB (some seconds) ..."
 "$build/bench/bench-blt" out/bench.jsonl
 echo "bench: submissions and their interrupts (some seconds) ..."
 "$build/bench/bench-submit" out/bench.jsonl
-echo "bench: vGPUs that share a core (five minutes) ..."
+echo "bench: vGPUs that share a core (three minutes) ..."
 "$build/bench/bench-sched" "$mediant" out/bench.jsonl
 echo "bench: results were appended to out/bench.jsonl"

@@ -12,7 +12,8 @@ each BUILD folder (build) those whose name matches PATTERN, two at a time.  Resu
 scripts/test-runner.py; the last line is "N passed, N failed, N skipped".  With --program one program
 is run instead, alone, and what it says is printed.  Where it cannot be done it says why and ends with
 status 77.  An emulated machine breaks at times, as no program in it could break it: it ends without a
-word, or one of its CPUs takes no interrupt any more.  Then the rest is run on another one, once.  MEDIANT_HAMMER_SECONDS is handed in.
+word, or one of its CPUs takes no interrupt any more.  Then the rest is run on another one, once.
+MEDIANT_HAMMER_SECONDS is handed in.
 """
 import argparse
 import importlib.util
@@ -151,7 +152,8 @@ ALIVE = """taskset -c %d sh -c 'while :; do : >/run/out/alive.%d; sleep 1; done'
 def write_jobs(jobs, lanes, cpus, out):
     head = ["export HOME=/run/tmp TMPDIR=/run/tmp MEDIANT_RUNTIME_DIR=/run/tmp/mediant PATH=" +
             shlex.quote(os.environ["PATH"]),
-            "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1", *(ALIVE % (cpu, cpu) for cpu in range(cpus)), ": >/run/out/begun"]
+            "uname -r >/run/out/kernel", "test -e /dev/kvm || exit 1",
+            *(ALIVE % (cpu, cpu) for cpu in range(cpus)), ": >/run/out/begun"]
     for number, job in enumerate(jobs):
         (out / f"{number}.sh").write_text("\n".join(job.lines(number)) + "\n")
     lane = LANE % (len(jobs), " ".join(map(str, range(lanes))))
