@@ -2,20 +2,22 @@
 /*
  * How fast the blitter fills and copies 16 MiB of 32-bit pixels, beside memset and memcpy of as
  * much in the same memory, turn by turn.  A blit is measured as a guest would meet it: a context
- * is loaded, its ring calls a batch in a PPGTT of 4 KiB pages, the batch holds one command.
+ * is loaded, its ring calls a batch in a PPGTT of 4 KiB pages, the batch holds one command.  What
+ * was translated before is dropped, and the page tables are as they were.
  * blt.copy.* are between surfaces of the same tiling, blt.copy.*.shifted so that their tiles do not
  * coincide, blt.tile.* from a linear to a tiled one.
  * One thread.
  *
  *   bench-blt [JSONL]
  */
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "gpu/gpu.h"
+#include "shadow/shadow.h"
+#include "tests/vgpu/test_guest.h"
 
 #define WIDTH	      4096u
 #define HEIGHT	      1024u
@@ -26,6 +28,8 @@
 #define DST_AT	      0x1000000u
 #define SRC_AT	      (DST_AT + (uint32_t)SURFACE_BYTES)
 #define MEMORY_BYTES  (SRC_AT + SURFACE_BYTES)
+#define TABLES	      (MEMORY_BYTES / PAGE_BYTES / 512)
+#define PRESENT	      3u /* and writable */
 #define SAMPLES	      60u
 /* Of 4-byte pixels: neither tiles nor columns of 16 bytes coincide. */
 #define SHIFT	      13u
@@ -42,27 +46,16 @@
 
 struct machine {
 	struct gpu *gpu;
-	struct gpu_as as;
+	struct test_guest guest;
+	struct shadow_ppgtt ppgtt; /* a graphics address is the guest's physical one */
 	struct gpu_client client;
 	struct gpu_workload workload;
-	uint8_t *memory;
+	uint8_t *memory; /* the guest's */
 	uint32_t swctrl;
 	bool faulted;
 };
 
 /* ---- A GPU with memory around it ------------------------------------------------------------ */
-
-static int translate(struct gpu_as *as, gma_t gma, unsigned int access, struct gpu_page *page)
-{
-	struct machine *m = container_of(as, struct machine, as);
-
-	if (gma.v >= MEMORY_BYTES)
-		return -EFAULT;
-	*page = (struct gpu_page){ .host = m->memory + gma.v, .writable = true };
-	return 0;
-}
-
-static const struct gpu_as_ops as_ops = { .translate = translate };
 
 static uint32_t reg_read(struct gpu_client *client, enum gpu_engine engine, uint32_t offset)
 {
@@ -107,26 +100,44 @@ static void put(struct machine *m, uint32_t at, const uint32_t *dwords, size_t c
 	memcpy(m->memory + at, dwords, count * sizeof(*dwords));
 }
 
+static gpa_t map_tables(struct ram *ram)
+{
+	gpa_t pml4 = ram_alloc(ram, 1), pdp = ram_alloc(ram, 1), pd = ram_alloc(ram, 1);
+	gpa_t table = ram_alloc(ram, TABLES);
+
+	ram_write64(ram, pml4, pdp.v | PRESENT);
+	ram_write64(ram, pdp, pd.v | PRESENT);
+	for (uint64_t i = 0; i < TABLES; i++)
+		ram_write64(ram, gpa(pd.v + i * 8), (table.v + i * PAGE_BYTES) | PRESENT);
+	for (uint64_t i = 0; i < TABLES * 512; i++)
+		ram_write64(ram, gpa(table.v + i * 8), i * PAGE_BYTES | PRESENT);
+	return pml4;
+}
+
 static void machine_init(struct machine *m)
 {
 	const uint32_t ring[] = { MI_BATCH_BUFFER_START | MI_BATCH_PPGTT, BATCH_AT, 0, 0 };
 
 	memset(m, 0, sizeof(*m));
 	m->gpu = gpu_soft_create();
-	m->memory =
-		mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!m->gpu || m->memory == MAP_FAILED)
+	if (!m->gpu || test_guest_init(&m->guest, MEMORY_BYTES))
 		bench_die("no memory");
+	m->memory = ram_at(&m->guest.ram, gpa(0));
+	/* Small pages, as memory that a VMM shares mostly has. */
+	if (madvise(m->memory, MEMORY_BYTES, MADV_NOHUGEPAGE))
+		bench_die("no small pages");
 	memset(m->memory, 1, MEMORY_BYTES);
+	m->guest.ram.next_page = BATCH_AT + PAGE_BYTES;
+	shadow_ppgtt_init(&m->ppgtt, &m->guest.guest);
+	shadow_ppgtt_load(&m->ppgtt, map_tables(&m->guest.ram));
 	put(m, RING_AT, ring, ARRAY_SIZE(ring));
-	gpu_as_init(&m->as, &as_ops, 48);
 	m->client.ops = &client_ops;
 }
 
 static void machine_fini(struct machine *m)
 {
 	gpu_destroy(m->gpu);
-	munmap(m->memory, MEMORY_BYTES);
+	test_guest_fini(&m->guest);
 }
 
 static void run_batch(struct machine *m)
@@ -135,18 +146,20 @@ static void run_batch(struct machine *m)
 
 	m->workload = (struct gpu_workload){
 		.engine = GPU_BCS,
-		.ggtt = &m->as,
-		.ppgtt = &m->as,
+		.ggtt = &m->ppgtt.as,
+		.ppgtt = &m->ppgtt.as,
 		.ring_start = { RING_AT },
 		.ring_bytes = (uint32_t)PAGE_BYTES,
 		.cs = { .tail = 16 },
 		.client = &m->client,
 	};
+	guest_enter(&m->guest.guest);
 	m->gpu->ops->begin(m->gpu, &m->workload);
 	do {
 		result = m->gpu->ops->run(m->gpu, GPU_BCS, clock_now_ns() + NSEC_PER_MSEC);
 	} while (result == GPU_RUN_BUDGET);
 	m->gpu->ops->end(m->gpu, GPU_BCS);
+	guest_leave(&m->guest.guest);
 	if (result != GPU_RUN_DONE || m->faulted)
 		bench_die("the batch did not run to its end");
 }
@@ -253,7 +266,7 @@ int main(int argc, char **argv)
 		{ "blt.tile.y", true, DST_TILED, BCS_SWCTRL_BOTH_Y },
 	};
 	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
-	struct machine m;
+	static struct machine m;
 
 	if (argc > 1 && !jsonl)
 		bench_die("cannot open %s", argv[1]);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gpu/mem/mem.h"
 #include "rig.h"
 
 static struct rig_space *space_create(struct rig **rig)
@@ -147,6 +148,25 @@ static void addresses_wrap_at_their_bits(void **state)
 	rig_destroy(rig);
 }
 
+static void a_run_ends_with_what_the_drop_left(void **state)
+{
+	struct rig *rig;
+	struct gpu_as *as = &space_create(&rig)->as;
+	uint64_t *page = as->table[0].page;
+
+	/* Pages of two blocks in a row, of which only the first was met since. */
+	for (uint64_t i = 0; i < GPU_TLB_TABLE_PAGES; i++)
+		page[i] = (i + 1) * PAGE_BYTES | GPU_READ;
+	as->tag[0] = as_tag(as, 0);
+	assert_int_equal(as_run(as, 0, UINT32_MAX), GPU_TLB_BLOCK_PAGES);
+	assert_int_equal(as_run(as, 5 * PAGE_BYTES, UINT32_MAX), GPU_TLB_BLOCK_PAGES - 5);
+	assert_int_equal(as_run(as, 5 * PAGE_BYTES, 3), 3);
+	assert_int_equal(as_run(as, 5 * PAGE_BYTES, 1), 1);
+	page[7] |= GPU_WRITE;
+	assert_int_equal(as_run(as, 5 * PAGE_BYTES, 9), 2);
+	rig_destroy(rig);
+}
+
 static void pages_that_share_a_slot(void **state)
 {
 	struct rig *rig;
@@ -193,6 +213,7 @@ int main(void)
 		cmocka_unit_test(first_bad_page_is_named),
 		cmocka_unit_test(addresses_wrap_at_their_bits),
 		cmocka_unit_test(pages_that_share_a_slot),
+		cmocka_unit_test(a_run_ends_with_what_the_drop_left),
 		cmocka_unit_test(single_accesses_without_a_map),
 	};
 

@@ -115,7 +115,47 @@ static void no_byte_enabled_touches_nothing(void **state)
 	rig_destroy(rig);
 }
 
+/* Rows of a page each from DST_BASE on. */
+static void emit_fill(struct rig *rig, int32_t rows, uint32_t color)
+{
+	EMIT(rig, XY_COLOR_BLT_32, BR13_32(0xf0) | 4096, 0, xy(1024, rows), DST_BASE, 0, color);
+}
+
+static void pages_met_before_are_not_taken_for_neighbours(void **state)
+{
+	struct rig *rig = blank();
+
+	/* Four pages side by side, then 0x1d, 0x1c and 0x1f: the second fill finds them all. */
+	rig->ppgtt.swapped = 0x1c;
+	emit_fill(rig, 7, 0x11111111);
+	emit_fill(rig, 7, 0x22222222);
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_DONE);
+	for (uint32_t page = 0x18; page <= 0x20; page++) {
+		uint32_t expected = page == 0x1e || page == 0x20 ? 0 : 0x22222222;
+
+		assert_int_equal(((uint32_t *)rig->ppgtt.memory)[page * 1024], expected);
+		assert_int_equal(((uint32_t *)rig->ppgtt.memory)[page * 1024 + 1023], expected);
+	}
+	rig_destroy(rig);
+}
+
 /* ---- Faults --------------------------------------------------------------------------------- */
+
+static void what_was_read_before_is_not_writable_for_that(void **state)
+{
+	struct rig *rig = blank();
+
+	rig->ppgtt.flags[0x1b] = PAGE_READ_ONLY;
+	EMIT(rig, 2u << 29 | 0x53u << 22 | 3u << 20 | 8, BR13_32(0xcc) | 4096, 0, xy(1024, 8),
+	     SRC_BASE, 0, 0, 4096, DST_BASE, 0);
+	emit_fill(rig, 8, 0x11111111);
+	assert_int_equal(rig_run_batch(rig), GPU_RUN_FAULT);
+	assert_int_equal(rig->fault.address, 0x1b000);
+	assert_true(rig->fault.write);
+	assert_int_equal(peek32(&rig->ppgtt, 0x1affc), 0x11111111);
+	assert_int_equal(peek32(&rig->ppgtt, 0x1b000), 0);
+	rig_destroy(rig);
+}
 
 static void fill_stops_at_a_missing_page(void **state)
 {
@@ -360,6 +400,8 @@ int main(void)
 		cmocka_unit_test(ring_blits_use_the_ppgtt),
 		cmocka_unit_test(null_gpu_draws_nothing),
 		cmocka_unit_test(no_byte_enabled_touches_nothing),
+		cmocka_unit_test(pages_met_before_are_not_taken_for_neighbours),
+		cmocka_unit_test(what_was_read_before_is_not_writable_for_that),
 		cmocka_unit_test(fill_stops_at_a_missing_page),
 		cmocka_unit_test(copy_names_the_side_that_faulted),
 		cmocka_unit_test(patterns_and_bits_fault_too),

@@ -75,9 +75,10 @@ static uint8_t *contiguous(struct gpu_as *as, uint64_t at, unsigned int access, 
 		/* A fault there is met when its turn comes. */
 		if (as_host(as, next, access) != host + got)
 			break;
-		got = MIN(n, got + (uint32_t)PAGE_BYTES);
+		got += as_run(as, next, (n - got - 1) / (uint32_t)PAGE_BYTES + 1) *
+		       (uint32_t)PAGE_BYTES;
 	}
-	*len = got;
+	*len = MIN(n, got);
 	return host;
 }
 

@@ -64,6 +64,23 @@ static inline uint8_t *as_host(struct gpu_as *as, uint64_t gma, unsigned int acc
 	return host ? (uint8_t *)host + PAGE_OFFSET(gma) : NULL;
 }
 
+/*
+ * Of the page at @gma (cut), just looked up, and those behind it in its block, @most at most: how
+ * many lie one after the other in the host's memory and allow the same.
+ */
+static inline uint32_t as_run(struct gpu_as *as, uint64_t gma, uint32_t most)
+{
+	unsigned int first = as_page(gma);
+	const uint64_t *page = &as->table[as_slot(as, gma) / GPU_TLB_BLOCKS].page[first];
+	uint32_t left = GPU_TLB_BLOCK_PAGES - first % GPU_TLB_BLOCK_PAGES, count = 1;
+
+	most = MIN(most, left);
+	while (count < most && page[count] == page[count - 1] + PAGE_BYTES)
+		count++;
+	as->hits += count - 1;
+	return count;
+}
+
 /* Drops the TLB when the owner says that its translations are stale. */
 static inline void as_refresh(struct gpu_as *as)
 {

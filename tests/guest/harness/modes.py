@@ -66,8 +66,9 @@ class Pattern:
         self.vm = vm
         self.log = f"/run/modetest-{driver}.log"
         what = f"{connector}:#{mode[0]}@{form}"
+        vm.run(f": >{self.log}")  # asked for before the program may have made it
         self.pid = vm.start_program(
-            f": >{self.log}; sleep 300 | exec stdbuf -oL modetest -M {driver} -s '{what}' {more} "
+            f"sleep 300 | exec stdbuf -oL modetest -M {driver} -s '{what}' {more} "
             f">{self.log} 2>&1")
         wait_for(f"modetest -M {driver} -s {what}", 30, self._shown, 0.1)
 

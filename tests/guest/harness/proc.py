@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A process of ours: started with its output in a file, ended by its id, never left behind."""
 import atexit
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,8 +53,11 @@ class Process:
 
     # What it holds, for the tests that look for things left behind.
     def descriptors(self):
-        return sorted(os.readlink(f"/proc/{self.pid}/fd/{fd}")
-                      for fd in os.listdir(f"/proc/{self.pid}/fd"))
+        found = []
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{fd}"))
+        return sorted(found)
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
