@@ -99,6 +99,8 @@ static void start_arbiter(const char *policy)
 	}
 	for (int i = 0; i < 500 && access(lease_path, F_OK); i++)
 		pause_ns(10 * NSEC_PER_MSEC);
+	if (access(lease_path, F_OK))
+		bench_die("no arbiter came up: is %s the program mediant?", program);
 }
 
 /* ---- The workers --------------------------------------------------------------------------------
@@ -155,8 +157,13 @@ static double measure(unsigned int count, const uint32_t *weights, uint64_t ns, 
 			be_copier(i, count);
 		be_worker(i, weights[i]);
 	}
-	while (atomic_load(&board->ready) < count)
+	while (atomic_load(&board->ready) < count) {
+		siginfo_t ended = { 0 };
+
+		if (!waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && ended.si_pid)
+			bench_die("a worker or the arbiter ended before its time");
 		pause_ns(NSEC_PER_MSEC);
+	}
 	atomic_store(&board->go, true);
 	pause_ns(WARM_UP_NS);
 	start = clock_now_ns();
