@@ -261,6 +261,9 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	memset(stats, 0, sizeof(*stats));
 	vgpu_lock(v);
 	vgpu_display_count(v);
+	/* Together, as they are counted: the last one is of a kind that there was. */
+	for (unsigned int i = 0; i < GPU_FAULT_KINDS; i++)
+		stats->faults[i] = counted(&c->faults[i]);
 	stats->last_fault = v->last_fault;
 	stats->driver_ready = v->driver_ready;
 	vgpu_unlock(v);
@@ -269,8 +272,6 @@ void vgpu_stats(struct vgpu *v, struct vgpu_stats *stats)
 	stats->interrupts = counted(&c->interrupts);
 	for_each_engine(id)
 		engine_stats(v, id, stats);
-	for (unsigned int i = 0; i < GPU_FAULT_KINDS; i++)
-		stats->faults[i] = counted(&c->faults[i]);
 	for (unsigned int i = 0; i < VGPU_PIPES; i++) {
 		stats->frames[i] = counted(&c->frames[i]);
 		stats->flips[i] = counted(&c->flips[i]);
