@@ -603,13 +603,31 @@ static void busy_start(struct busy *b)
 	pthread_create(&b->thread, NULL, busy_thread, b);
 }
 
+#define STANDS_STILL_S 90
+
+/* Says whether it leaves the guest at all. */
+static void stands_still(struct busy *b)
+{
+	uint64_t before = __atomic_load_n(&b->m.rig.cpu.exits, __ATOMIC_RELAXED);
+
+	sleep(1);
+	fail_msg("the vCPU does not get round: %llu exits in this round, %llu more in a second",
+		 (unsigned long long)before,
+		 (unsigned long long)(__atomic_load_n(&b->m.rig.cpu.exits, __ATOMIC_RELAXED) -
+				      before));
+}
+
 /* Until the vCPU has gone round once more, having met whatever there is now. */
 static void let_it_run(struct busy *b)
 {
 	uint64_t seen = atomic_load(&b->jobs);
+	time_t end = time(NULL) + STANDS_STILL_S;
 
-	while (atomic_load(&b->jobs) < seen + 2)
+	while (atomic_load(&b->jobs) < seen + 2) {
+		if (time(NULL) > end)
+			stands_still(b);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 }
 
 static void busy_end(struct busy *b)
