@@ -396,7 +396,9 @@ static void bench_switch(FILE *jsonl)
 		pause_ns(10 * NSEC_PER_MSEC);
 	for (unsigned int i = 0; i < 2; i++)
 		end_process(&workers[i]);
-	for (uint32_t i = 0; i < MIN(atomic_load(&board->sample_count), SWITCHES); i++)
+	if (atomic_load(&board->sample_count) < SWITCHES)
+		bench_die("fewer than %u switches in 30 s", SWITCHES);
+	for (uint32_t i = 0; i < SWITCHES; i++)
 		bench_sample(&ours, board->samples[i]);
 	ping_pong(&futex);
 	wake_up_us = bench_percentile_us(&futex, 50);

@@ -11,9 +11,9 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "mediant/mediant.h"
 #include "tests/support/kvm_rig.h"
 #include "tests/support/leaks.h"
@@ -603,7 +603,7 @@ static void busy_start(struct busy *b)
 	pthread_create(&b->thread, NULL, busy_thread, b);
 }
 
-#define STANDS_STILL_S 90
+#define STANDS_STILL_NS (90 * NSEC_PER_SEC)
 
 /* Says whether it leaves the guest at all. */
 static void stands_still(struct busy *b)
@@ -621,10 +621,10 @@ static void stands_still(struct busy *b)
 static void let_it_run(struct busy *b)
 {
 	uint64_t seen = atomic_load(&b->jobs);
-	time_t end = time(NULL) + STANDS_STILL_S;
+	uint64_t end_ns = clock_now_ns() + STANDS_STILL_NS;
 
 	while (atomic_load(&b->jobs) < seen + 2) {
-		if (time(NULL) > end)
+		if (clock_now_ns() > end_ns)
 			stands_still(b);
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
