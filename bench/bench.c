@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 void bench_die(const char *fmt, ...)
@@ -17,6 +18,41 @@ void bench_die(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(1);
+}
+
+static int usage(FILE *to, const char *program, const char *words)
+{
+	fprintf(to,
+		"usage: %s %s\n"
+		"Measures and prints a table; appends a line of JSON for each row to the file JSONL.\n",
+		program, words);
+	return to == stderr;
+}
+
+FILE *bench_begin(int argc, char **argv, const char *words)
+{
+	int least = 1, most = 2; /* the program's own name, the file */
+
+	for (const char *at = words; (at = strchr(at, ' ')); at++)
+		least++, most++;
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		exit(usage(stdout, argv[0], words));
+	if (argc < least || argc > most)
+		exit(usage(stderr, argv[0], words));
+	if (argc == least)
+		return NULL;
+	FILE *jsonl = fopen(argv[least], "a");
+	if (!jsonl)
+		bench_die("%s: %m", argv[least]);
+	return jsonl;
+}
+
+int bench_end(FILE *jsonl)
+{
+	if (!jsonl || !fclose(jsonl))
+		return 0;
+	fprintf(stderr, "bench: the results could not be written: %m\n");
+	return 1;
 }
 
 void bench_samples_init(struct bench_samples *samples, size_t capacity)

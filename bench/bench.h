@@ -10,6 +10,15 @@
 
 #include "base/types.h"
 
+/*
+ * What every program begins with.  @words: what its command line takes, "[JSONL]" last.  The file
+ * named there, opened to be appended to and closed by bench_end(); NULL: none was named.  Ends the
+ * program after --help, and where the words are too few, too many or name what does not open.
+ */
+FILE *bench_begin(int argc, char **argv, const char *words);
+/* The program's status: 1 when the results could not be written. */
+int bench_end(FILE *jsonl);
+
 /* Nanoseconds, one for each repetition. */
 struct bench_samples {
 	uint64_t *ns;

@@ -266,18 +266,14 @@ int main(int argc, char **argv)
 		{ "blt.tile.x", true, DST_TILED },
 		{ "blt.tile.y", true, DST_TILED, BCS_SWCTRL_BOTH_Y },
 	};
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	static struct machine m;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	machine_init(&m);
 	printf("16 MiB; values: the fastest of %u runs\n", SAMPLES);
 	bench_table_head();
 	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
 		measure(&m, &measures[i], jsonl);
 	machine_fini(&m);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }

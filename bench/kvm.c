@@ -15,14 +15,12 @@
 
 int main(int argc, char **argv)
 {
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	struct rig rig;
 	const char *missing = rig_open(&rig, true, NULL);
 	int cpu;
 
 	rig_close(&rig);
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	if (bench_cpus(&cpu, 1))
 		bench_pin(cpu);
 	bench_table_head();
@@ -34,5 +32,5 @@ int main(int argc, char **argv)
 		bench_spares(jsonl);
 		bench_submissions(jsonl);
 	}
-	return jsonl ? fclose(jsonl) != 0 : 0;
+	return bench_end(jsonl);
 }

@@ -255,12 +255,10 @@ static void mediated_init(void)
 
 int main(int argc, char **argv)
 {
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	struct bench_samples ours, bare;
 	double value, baseline;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	mediated_init();
 	direct_init(frame_map(&driver));
 	bench_samples_init(&ours, SAMPLES);
@@ -286,7 +284,5 @@ int main(int argc, char **argv)
 	driver_close(&driver);
 	close(driver.irq_fd);
 	gpu_destroy(direct.gpu);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }

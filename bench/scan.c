@@ -335,12 +335,10 @@ static void measure_memory(FILE *jsonl, const uint32_t *stream)
 int main(int argc, char **argv)
 {
 	static const struct gpu_range share[2] = { { 0, SHARE_BYTES }, { 0, 0 } };
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	uint32_t *stream = aligned_alloc(PAGE_BYTES, MEMORY_BYTES);
 	uint64_t commands;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	elsewhere = aligned_alloc(PAGE_BYTES, MEMORY_BYTES);
 	if (!stream || !elsewhere)
 		bench_die("no memory for the stream");
@@ -358,7 +356,5 @@ int main(int argc, char **argv)
 	measure_memory(jsonl, stream);
 	free(stream);
 	free(elsewhere);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }

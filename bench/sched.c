@@ -416,13 +416,11 @@ static void bench_switch(FILE *jsonl)
 
 int main(int argc, char **argv)
 {
-	FILE *jsonl = argc > 2 ? fopen(argv[2], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "MEDIANT [JSONL]");
 	int cpus[64], count = bench_cpus(cpus, 64);
 
-	if (argc < 2 || count < 1)
-		bench_die("usage: bench-sched MEDIANT [JSONL]");
-	if (argc > 2 && !jsonl)
-		bench_die("cannot open %s", argv[2]);
+	if (count < 1)
+		bench_die("this process may run on no CPU");
 	program = argv[1];
 	owner = getpid();
 	lane_cpu = cpus[count - 1];
@@ -445,7 +443,5 @@ int main(int argc, char **argv)
 	bench_weights(jsonl);
 	for (size_t n = 0; n < ARRAY_SIZE(crowds); n++)
 		bench_sum(jsonl, crowds[n]);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }

@@ -277,12 +277,10 @@ static void report(FILE *jsonl, struct bench_samples *samples)
 
 int main(int argc, char **argv)
 {
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	struct bench_samples samples[WAYS];
 	uint64_t misses;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	init();
 	touch(&ppgtt, PAGE_BYTES);
 	track_all();
@@ -303,7 +301,5 @@ int main(int argc, char **argv)
 	shadow_tracker_destroy(tracker);
 	guest_fini(&guest);
 	free(ram);
-	if (jsonl)
-		fclose(jsonl);
-	return sink == 1;
+	return bench_end(jsonl) || sink == 1;
 }

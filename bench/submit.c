@@ -343,15 +343,13 @@ static void count_and_report(FILE *jsonl, struct driver *d, struct driver_contex
 
 int main(int argc, char **argv)
 {
-	FILE *jsonl = argc > 1 ? fopen(argv[1], "a") : NULL;
+	FILE *jsonl = bench_begin(argc, argv, "[JSONL]");
 	struct bench_samples awake, asleep;
 	struct traps before, round = { 0 };
 	struct driver_context ctx;
 	static struct driver d;
 	double limit_us;
 
-	if (argc > 1 && !jsonl)
-		bench_die("cannot open %s", argv[1]);
 	bench_samples_init(&awake, JOBS);
 	bench_samples_init(&asleep, PAUSED_JOBS);
 	limit_us = turn_us();
@@ -374,7 +372,5 @@ int main(int argc, char **argv)
 	driver_close(&d);
 	bench_samples_fini(&awake);
 	bench_samples_fini(&asleep);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }

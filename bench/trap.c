@@ -471,13 +471,9 @@ static void bench_submission(FILE *jsonl, const char *name, const char *time_nam
 int main(int argc, char **argv)
 {
 	struct submission submission;
-	FILE *jsonl = NULL;
+	FILE *jsonl = bench_begin(argc, argv, "MEDIANT [JSONL]");
 	int cpus[2];
 
-	if (argc < 2)
-		bench_die("usage: bench-trap MEDIANT [JSONL]");
-	if (argc > 2 && !(jsonl = fopen(argv[2], "a")))
-		bench_die("%s: %m", argv[2]);
 	if (!mkdtemp(folder))
 		bench_die("%s: %m", folder);
 	snprintf(socket_path, sizeof(socket_path), "%s/vgpu", folder);
@@ -507,7 +503,5 @@ int main(int argc, char **argv)
 			    device, bare);
 	close(device);
 	close(bare);
-	if (jsonl)
-		fclose(jsonl);
-	return 0;
+	return bench_end(jsonl);
 }
