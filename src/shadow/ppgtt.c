@@ -37,6 +37,15 @@ static int load_entry(struct guest *guest, gpa_t at, uint64_t *entry)
 	return guest_read(guest, at, entry, sizeof(*entry));
 }
 
+/* The page table at @at as it is mapped here, or NULL. */
+static const uint64_t *map_table(const struct shadow_ppgtt *ppgtt, gpa_t at)
+{
+	size_t len;
+	const uint64_t *entries = guest_map(ppgtt->guest, at, GUEST_READ, &len);
+
+	return entries && len >= PAGE_BYTES ? entries : NULL;
+}
+
 /* Index of @gma in the table of @level (4: PML4 … 1: PT). */
 static uint64_t table_index(gma_t gma, unsigned int level)
 {
@@ -78,6 +87,15 @@ static void start_walk(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shado
 	};
 }
 
+/* The entry of the table that is looked at. */
+static int load_index(const struct shadow_ppgtt *ppgtt, uint64_t index, struct shadow_walk *walk)
+{
+	if (!walk->entries)
+		return load_entry(ppgtt->guest, gpa(walk->table.v + index * 8), &walk->entry);
+	walk->entry = __atomic_load_n(&walk->entries[index], __ATOMIC_RELAXED);
+	return 0;
+}
+
 /* Looks at one table: 0 with the page, or with the next table as the one to look at. */
 static int walk_level(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_walk *walk)
 {
@@ -85,8 +103,7 @@ static int walk_level(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow
 
 	if (walk->level == 1 && walk->wide)
 		index &= ~(uint64_t)15;
-	if (load_entry(ppgtt->guest, gpa(walk->table.v + index * 8), &walk->entry) ||
-	    !(walk->entry & ENTRY_PRESENT))
+	if (load_index(ppgtt, index, walk) || !(walk->entry & ENTRY_PRESENT))
 		return -EFAULT;
 	walk->writable = walk->table_writable && (walk->entry & ENTRY_RW);
 	walk->page_bytes = leaf_bytes(walk->entry, walk->level, walk->wide);
@@ -96,6 +113,7 @@ static int walk_level(const struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow
 	}
 	walk->wide = walk->level == 2 && (walk->entry & PDE_IPS_64K);
 	walk->table = gpa(walk->entry & SHADOW_ADDRESS_MASK);
+	walk->entries = NULL;
 	walk->table_writable = walk->writable;
 	walk->level--;
 	return 0;
@@ -129,6 +147,7 @@ static void start_below(struct shadow_ppgtt *ppgtt, gma_t gma, struct shadow_wal
 	while (walk->level > 2)
 		if (walk_level(ppgtt, gma, walk) || walk->page_bytes)
 			return; /* the caller will find out */
+	walk->entries = map_table(ppgtt, walk->table);
 	directory->drops = ppgtt->as.drops;
 	directory->number = gma.v >> DIRECTORY_SHIFT;
 	directory->walk = *walk;
@@ -142,7 +161,6 @@ static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t g
 {
 	struct shadow_table *table = &ppgtt->table;
 	struct shadow_walk walk;
-	size_t len;
 
 	if (likely(table->drops == ppgtt->as.drops && table->number == gma.v >> TABLE_SHIFT))
 		return table;
@@ -156,11 +174,9 @@ static const struct shadow_table *find_table(struct shadow_ppgtt *ppgtt, gma_t g
 		.drops = ppgtt->as.drops,
 		.number = gma.v >> TABLE_SHIFT,
 		.at = walk.table,
-		.entries = guest_map(ppgtt->guest, walk.table, GUEST_READ, &len),
+		.entries = map_table(ppgtt, walk.table),
 		.writable = walk.table_writable,
 	};
-	if (table->entries && len < PAGE_BYTES)
-		table->entries = NULL;
 	return table;
 }
 

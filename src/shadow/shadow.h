@@ -41,7 +41,8 @@ struct shadow_walk {
 	uint64_t page_bytes; /* 4 KiB, 64 KiB, 2 MiB */
 	uint64_t entry;
 	bool writable;
-	gpa_t table; /* that the entry lies in */
+	gpa_t table;		 /* that the entry lies in */
+	const uint64_t *entries; /* the table as it is mapped here; NULL: to be asked for */
 	bool table_writable;
 	bool wide; /* a table of 64 KiB pages */
 };
