@@ -372,6 +372,21 @@ static int stay(struct rig_cpu *cpu)
 	return err;
 }
 
+/* Tells how a run ended that should not have; @err again. */
+static int ended(const struct rig_cpu *cpu, int err)
+{
+	const struct kvm_run *run = cpu->run;
+	struct kvm_regs regs = { 0 };
+
+	ioctl(cpu->fd, KVM_GET_REGS, &regs);
+	fprintf(stderr, "vCPU %u: %s at 0x%llx after %llu exits, exit reason %u", cpu->number,
+		strerror(-err), regs.rip, (unsigned long long)cpu->exits, run->exit_reason);
+	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+		fprintf(stderr, ", suberror %u", run->internal.suberror);
+	fputc('\n', stderr);
+	return err;
+}
+
 int rig_cpu_run(struct rig_cpu *cpu, struct rig_job *job, bool (*serve)(void *opaque), void *opaque)
 {
 	uint64_t at = CPUS_AT + cpu->number * CPU_BYTES;
@@ -392,13 +407,13 @@ int rig_cpu_run(struct rig_cpu *cpu, struct rig_job *job, bool (*serve)(void *op
 		if (err == -EINTR)
 			continue;
 		if (err)
-			return err;
+			return ended(cpu, err);
 		if (cpu->run->exit_reason == KVM_EXIT_MMIO &&
 		    cpu->run->mmio.phys_addr == RIG_MAILBOX_AT)
 			break;
 		cpu->exits++;
 		if (!serve(opaque))
-			return -EIO;
+			return ended(cpu, -EIO);
 	}
 	/* What came before the mailbox, stores in the ring included, is done. */
 	serve(opaque);

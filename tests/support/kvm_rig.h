@@ -106,7 +106,7 @@ void rig_cpu_close(struct rig_cpu *cpu);
 /*
  * Runs @job to its end, on the calling thread.  Exits go to @serve, which says whether it was its
  * business; another ends the run.  The job as the guest left it; -errno, -EIO for an exit nobody
- * wanted.
+ * wanted, and how it ended on stderr.
  */
 int rig_cpu_run(struct rig_cpu *cpu, struct rig_job *job, bool (*serve)(void *opaque),
 		void *opaque);
