@@ -162,6 +162,11 @@ def write_jobs(jobs, lanes, cpus, out):
 
 # ---- The machine --------------------------------------------------------------------------------
 
+# The CPUs of the machine take turns too coarsely for Linux to find their TSCs synchronized.  They are:
+# all are the emulator's one clock.  Else Linux takes the HPET, which two CPUs and the timers' thread
+# contend for at every look at the clock, and KVM mends a clock that is not broken.
+CLOCK = "tsc=reliable"
+
 def missing(qemu):
     """Why this cannot be done here, or None."""
     devices = subprocess.run([qemu, "-device", "help"], capture_output=True, text=True).stdout
@@ -176,7 +181,8 @@ def argv(qemu, image, folder, cpus):
             "-m", MEMORY, "-display", "none", "-no-reboot",
             "-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console",
             "-kernel", str(image / "vmlinuz"), "-initrd", str(folder / "ramdisk"),
-            "-append", "console=ttyS0 panic=-1 quiet rdinit=/nested-init norandmaps mitigations=off",
+            "-append", "console=ttyS0 panic=-1 quiet rdinit=/nested-init norandmaps "
+            f"mitigations=off {CLOCK}",
             "-drive", f"if=none,id=image,format=raw,readonly=on,file={image}/root.squashfs",
             "-device", "virtio-blk-pci,drive=image",
             "-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
