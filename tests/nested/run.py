@@ -167,6 +167,7 @@ def write_jobs(jobs, lanes, cpus, out):
 # contend for at every look at the clock, and KVM mends a clock that is not broken.
 CLOCK = "tsc=reliable"
 
+
 def missing(qemu):
     """Why this cannot be done here, or None."""
     devices = subprocess.run([qemu, "-device", "help"], capture_output=True, text=True).stdout

@@ -65,3 +65,12 @@ class Timeline:
 
     def instants(self, prefix):
         return [e for e in self.events if e["ph"] == "i" and e["name"].startswith(prefix)]
+
+    def lost_since(self, slices, step):
+        """True when, by the file's own words, records were lost between the last of @slices that
+        began before @step and its end: a writer that loses its CPU in the middle of a record for
+        long loses the record, and what was open ends there."""
+        begun = max((s["begin"] for s in slices if s["begin"] < step["begin"]), default=0)
+        return any(begun < self.ns(event["ts"]) <= step["end"]
+                   for event in self.instants("records lost")
+                   if event["pid"] == step["track"][0])
