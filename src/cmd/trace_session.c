@@ -12,7 +12,7 @@
 #include "cmd/control_client.h"
 
 #define CHUNK_RECORDS  512u
-#define STALLED_DRAINS 5u
+#define STALLED_DRAINS 100u /* a second of them */
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
@@ -124,14 +124,25 @@ static void show(struct trace_session *session, struct trace_record *records, si
 	session->records += count;
 }
 
+/*
+ * Whoever writes a record may lose its CPU meanwhile; it is waited for, but not for ever, and not
+ * until those behind it are overwritten.
+ */
+static bool waits_in_vain(const struct trace_session *session)
+{
+	return session->stalled >= STALLED_DRAINS ||
+	       trace_ring_next(&session->ring) - session->cursor.at > session->ring.records / 2;
+}
+
 void trace_session_drain(struct trace_session *session, bool last)
 {
-	bool give_up = last || session->stalled >= STALLED_DRAINS;
 	struct trace_record records[CHUNK_RECORDS];
 	size_t taken, total = 0;
+	bool give_up;
 
 	if (!session->ring.memory)
 		return;
+	give_up = last || waits_in_vain(session);
 	do {
 		taken = trace_ring_take(&session->ring, &session->cursor, records, CHUNK_RECORDS,
 					give_up);
