@@ -130,8 +130,11 @@ static void show(struct trace_session *session, struct trace_record *records, si
  */
 static bool waits_in_vain(const struct trace_session *session)
 {
+	uint64_t behind = trace_ring_next(&session->ring) - session->cursor.at;
+
+	/* A record that no drain has met yet may only just have been begun, however many wait. */
 	return session->stalled >= STALLED_DRAINS ||
-	       trace_ring_next(&session->ring) - session->cursor.at > session->ring.records / 2;
+	       (session->stalled && behind > session->ring.records / 2);
 }
 
 void trace_session_drain(struct trace_session *session, bool last)
