@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The audit's fast way over commands that are in order.  It names no fault: at the first command
- * that is not plain and harmless it stops, and the careful walk (audit.c) goes on from there.  So
- * whatever happens here, the verdict is the careful walk's.
+ * that is not plain and harmless it stops, and where an operand is not in order it has passed
+ * nothing; the careful walk (audit.c) goes on from there.  So whatever happens here, the verdict is
+ * the careful walk's.
  *
  * A walk from header to header waits for memory at each step: where the next command begins is
- * known only when this header has been loaded.  So two walks go through the dwords side by side,
- * the second one from the middle, at something that looks like a command.  That it is one is a
- * guess, and proven when the first walk arrives exactly there; otherwise what the second found is
- * forgotten.
+ * known only when this header has been loaded.  So three walks go through the dwords side by side,
+ * the second and the third from further on, at something that looks like a command.  That it is one
+ * is a guess, and proven when the walk before arrives exactly there; otherwise one walk goes alone.
  *
- * Operands are looked at afterwards: a walk that branched to look at them would have to guess
- * where, and a wrong guess costs a processor the time of four commands.
+ * A wrong guess of the processor costs it the time of four commands, so it gets little to guess: a
+ * step has no branch that is taken where commands are plain, and operands are looked at afterwards.
  */
 #include "scan/ahead.h"
+
+#include <string.h>
 
 #include "scan/operands.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-/* What both walks share. */
+/* So many dwords are looked at together for a likely header. */
+#define GROUP_DWORDS 16u
+
+/* None that has something to look at is shorter than two dwords, but three may reach out of parts.
+ */
+#define PLACES_MAX (AHEAD_DWORDS / 2 + 3)
+
 struct course {
 	enum gpu_engine engine;
 	const struct audit_entry *index;
 	const uint32_t *dwords;
 	const uint8_t *bytes; /* the same */
-};
-
-/* A walk, and where the commands were that have something to look at. */
-struct walk {
-	size_t at, count;
-	uint16_t *places;
+	uint16_t *places;     /* of commands that have something to look at */
 };
 
 /* The length of a harmless command that is not plain; 0: it wants a closer look. */
@@ -44,130 +47,163 @@ static __attribute__((noinline)) uint32_t odd_dwords(const struct course *course
 	return command ? gpu_command_dwords(command, header) : 0;
 }
 
-/* One command on, or some MI_NOOPs; false when it wants a closer look. */
-static ALWAYS_INLINE bool step(const struct course *course, struct walk *walk, size_t end)
+/* One command on from *@at; false when it wants a closer look.  *@count: of the places. */
+static ALWAYS_INLINE bool step(const struct course *course, size_t *at, size_t *count)
 {
-	uint32_t header = course->dwords[walk->at];
+	uint32_t header = course->dwords[*at], dwords;
 	/* By itself: each instruction on the way from one header to the next counts. */
-	uint8_t low = course->bytes[walk->at * 4];
+	uint8_t low = course->bytes[*at * 4];
 	const struct audit_entry *entry = &course->index[header >> 16];
 
 	if (unlikely(!audit_is_plain(entry, header))) {
-		uint32_t dwords = odd_dwords(course, header);
-
-		walk->at += dwords;
+		dwords = odd_dwords(course, header);
+		*at += dwords;
 		return dwords;
 	}
-	walk->places[walk->count] = (uint16_t)walk->at;
-	walk->count += entry->look;
-	if (unlikely(header < MI_WITH_LENGTH)) {
-		walk->at++;
-		while (!header && walk->at < end && !course->dwords[walk->at])
-			walk->at++;
-		return true;
-	}
-	walk->at += 2;
-	__asm__("" : "+r"(walk->at));
-	walk->at += low;
+	course->places[*count] = (uint16_t)*at; /* to stay if it is one */
+	*count += entry->look;
+	/* audit_plain_dwords(), in two steps */
+	*at += low + 2ul;
+	__asm__("" : "+r"(*at));
+	*at -= header < MI_WITH_LENGTH;
 	return true;
 }
 
-/* To @end or beyond; false when it stopped before. */
-static ALWAYS_INLINE bool go(const struct course *course, struct walk *walk, size_t end)
+/* Behind a run of MI_NOOPs, or one before its end. */
+static ALWAYS_INLINE size_t skip_noops(const uint32_t *dwords, size_t at, size_t end)
 {
-	while (walk->at < end)
-		if (!step(course, walk, end))
-			return false;
-	return true;
-}
+	uint64_t two = 0;
 
-/*
- * The first dword from @at on that looks like a command with another behind it.  Cheaply: operands
- * would be headers all over the index, whose lines are not in the cache.
- */
-static size_t likely_command(const struct course *course, size_t at, size_t end)
-{
-	for (; at < end; at++) {
-		uint32_t header = course->dwords[at];
-		size_t next = at + audit_plain_dwords(header);
-
-		if (header < MI_WITH_LENGTH || header & 0x8000ff00 || next >= end)
-			continue;
-		if (audit_is_plain(&course->index[header >> 16], header) &&
-		    audit_is_plain(&course->index[course->dwords[next] >> 16],
-				   course->dwords[next]))
+	for (; at + 2 <= end; at += 2) {
+		memcpy(&two, &dwords[at], sizeof(two));
+		if (two)
 			break;
 	}
 	return at;
 }
 
-/* Both walks; what the second has found is counted only where it was on the right way. */
-static void walk_both(const struct course *course, struct walk *first, struct walk *second,
-		      size_t end)
+/* To @end or beyond; false when it stopped before. */
+static ALWAYS_INLINE bool go(const struct course *course, size_t *at, size_t *count, size_t end)
 {
-	size_t middle = likely_command(course, end / 2, end);
-	struct walk a = *first, b = *second;
-
-	b.at = middle;
-	while (a.at < middle && b.at < end)
-		if (!step(course, &a, middle) || !step(course, &b, end))
-			break;
-	if (go(course, &a, middle)) {
-		if (a.at == middle) {
-			go(course, &b, end);
-			a.at = b.at;
-			second->count = b.count;
-		} else {
-			go(course, &a, end);
-		}
+	while (*at < end) {
+		if (!step(course, at, count))
+			return false;
+		*at = skip_noops(course->dwords, *at, end);
 	}
-	first->at = a.at;
-	first->count = a.count;
+	return true;
 }
 
-/* Where the first command begins that @walk has met and that is not in order; @good: none. */
-static size_t check_places(const struct scan_audit *audit, const struct course *course,
-			   const struct walk *walk, size_t good)
+/* Of a command with a length: one below 258 dwords, as all plain ones are. */
+static inline bool is_likely_header(uint32_t dword)
 {
-	size_t passed = operands_check_many(audit, course->index, course->dwords, walk->places,
-					    walk->count);
-
-	return passed < walk->count ? MIN(walk->places[passed], good) : good;
+	return (dword - MI_WITH_LENGTH < 0x80000000 - MI_WITH_LENGTH) & !(dword & 0xff00);
 }
 
-/* A command with something to look at that is not whole is left out. */
-static size_t leave_out_cut(const struct course *course, struct walk *walk, size_t at, size_t count)
+/* A bit for each of the dwords of a group that could be a header. */
+static uint32_t likely_headers(const uint32_t *dwords)
 {
-	size_t last;
+	uint32_t bits = 0;
 
-	if (at <= count || !walk->count)
-		return at;
-	last = walk->places[walk->count - 1];
-	if (last + audit_plain_dwords(course->dwords[last]) != at)
-		return at;
-	walk->count--;
+	for (unsigned int i = 0; i < GROUP_DWORDS; i++)
+		bits |= (uint32_t)is_likely_header(dwords[i]) << i;
+	return bits;
+}
+
+/* Cheaply: operands would be headers all over the index, whose lines are not in the cache. */
+static bool is_likely_command(const struct course *course, size_t at, size_t end)
+{
+	const uint32_t *dwords = course->dwords;
+	size_t next = at + audit_plain_dwords(dwords[at]);
+
+	return next < end && audit_is_plain(&course->index[dwords[at] >> 16], dwords[at]) &&
+	       audit_is_plain(&course->index[dwords[next] >> 16], dwords[next]);
+}
+
+/* The first dword from @at on that looks like a command with another behind it; @end: none. */
+static size_t likely_command(const struct course *course, size_t at, size_t end)
+{
+	for (; at + GROUP_DWORDS <= end; at += GROUP_DWORDS) {
+		uint32_t bits = likely_headers(&course->dwords[at]);
+
+		for (; bits; bits &= bits - 1)
+			if (is_likely_command(course, at + (size_t)__builtin_ctz(bits), end))
+				return at + (size_t)__builtin_ctz(bits);
+	}
+	return end;
+}
+
+/* Three walks, which get to *@at; false when one of them stopped, or began where it should not. */
+static bool walk_three(const struct course *course, size_t end, size_t *at, size_t *count)
+{
+	size_t second = likely_command(course, end / 3, end);
+	size_t third = likely_command(course, MAX(second, end / 3 * 2), end);
+	size_t a = 0, b = second, c = third, n = 0;
+
+	while (a < second && b < third && c < end)
+		if (!step(course, &a, &n) || !step(course, &b, &n) || !step(course, &c, &n))
+			return false;
+	if (!go(course, &a, &n, second) || a != second)
+		return false;
+	if (!go(course, &b, &n, third) || b != third)
+		return false;
+	if (!go(course, &c, &n, end))
+		return false;
+	*at = c;
+	*count = n;
+	return true;
+}
+
+static void walk_alone(const struct course *course, size_t end, size_t *at, size_t *count)
+{
+	*at = *count = 0;
+	go(course, at, count, end);
+}
+
+static size_t last_place(const struct course *course, size_t count)
+{
+	size_t last = 0;
+
+	for (size_t i = 1; i < count; i++)
+		if (course->places[i] > course->places[last])
+			last = i;
 	return last;
+}
+
+/* A command with something to look at of which a part is missing is no place; where it begins. */
+static size_t leave_out_cut(const struct course *course, size_t at, size_t *count)
+{
+	size_t last, place;
+
+	if (!*count)
+		return at;
+	last = last_place(course, *count);
+	place = course->places[last];
+	if (place + audit_plain_dwords(course->dwords[place]) != at)
+		return at;
+	course->places[last] = course->places[--*count];
+	return place;
 }
 
 uint32_t audit_ahead(const struct scan_audit *audit, const struct gpu_audit_window *window,
 		     uint32_t from)
 {
-	/* None that has something to look at is shorter than two dwords. */
-	uint16_t places[2][AHEAD_DWORDS / 2 + 1];
-	struct walk first = { .places = places[0] }, second = { .places = places[1] };
+	uint16_t places[PLACES_MAX + 1];
 	struct course course = {
 		.engine = window->engine,
 		.index = audit_index[window->engine],
 		.dwords = &window->dwords[from],
 		.bytes = (const uint8_t *)&window->dwords[from],
+		.places = places,
 	};
-	size_t count = window->count - from, at;
+	size_t dwords = window->count - from, end = MIN(dwords, AHEAD_DWORDS), at, count;
 
 	/* Or the compiler sees that they are the same, and computes one from the other. */
 	__asm__("" : "+r"(course.bytes));
-	walk_both(&course, &first, &second, MIN(count, AHEAD_DWORDS));
-	at = leave_out_cut(&course, second.count ? &second : &first, first.at, count);
-	at = check_places(audit, &course, &first, at);
-	at = check_places(audit, &course, &second, at);
+	if (!walk_three(&course, end, &at, &count))
+		walk_alone(&course, end, &at, &count);
+	if (at > dwords)
+		at = leave_out_cut(&course, at, &count);
+	if (!operands_in_order(audit, course.index, course.dwords, course.places, count))
+		return from;
 	return from + (uint32_t)at;
 }

@@ -13,7 +13,8 @@
 /*
  * Goes over the commands of @window from @from on, where one begins: all that it passes are in
  * order, and nothing leads elsewhere.  Returns where it stopped: at a command that wants a closer
- * look, for whatever reason, or where the next begins behind AHEAD_DWORDS or the window.
+ * look, for whatever reason, or where the next begins behind AHEAD_DWORDS or the window; or @from,
+ * when an operand on the way is not in order.
  */
 uint32_t audit_ahead(const struct scan_audit *audit, const struct gpu_audit_window *window,
 		     uint32_t from);

@@ -56,7 +56,7 @@ static uint32_t command_dwords(enum gpu_engine engine, const struct audit_entry 
 	const struct gpu_command *command;
 
 	if (likely(audit_is_plain(entry, header)))
-		return header < MI_WITH_LENGTH ? 1 : audit_plain_dwords(header);
+		return audit_plain_dwords(header);
 	command = gpu_command_find(engine, header);
 	return command ? gpu_command_dwords(command, header) : 0;
 }

@@ -14,6 +14,7 @@
 
 struct audit_entry audit_index[GPU_ENGINES][1u << 16];
 struct audit_set audit_sets[AUDIT_SETS];
+struct audit_glance audit_glances[AUDIT_SETS];
 struct audit_check audit_checks[AUDIT_CHECKS];
 
 static unsigned int set_count, check_count;
@@ -96,38 +97,39 @@ static enum audit_flow flow_of(const struct gpu_command *command)
 static bool set_equals(const struct audit_set *a, const struct audit_set *b)
 {
 	return a->count == b->count && a->flow == b->flow &&
-	       !memcmp(&a->glance, &b->glance, sizeof(a->glance)) &&
 	       !memcmp(&audit_checks[a->first], &audit_checks[b->first],
 		       a->count * sizeof(audit_checks[0]));
 }
 
 /* The number of @set, whose checks are the newest ones; an equal set is used again. */
-static uint8_t set_number(struct audit_set *set)
+static uint8_t set_number(const struct audit_set *set, const struct audit_glance *glance)
 {
 	for (unsigned int i = 1; i <= set_count; i++) {
-		if (set_equals(&audit_sets[i], set)) {
+		if (set_equals(&audit_sets[i], set) &&
+		    !memcmp(&audit_glances[i], glance, sizeof(*glance))) {
 			check_count -= set->count;
 			return (uint8_t)i;
 		}
 	}
 	assert(set_count + 1 < AUDIT_SETS);
 	audit_sets[++set_count] = *set;
+	audit_glances[set_count] = *glance;
 	return (uint8_t)set_count;
 }
 
 /* The glance at commands of @set, if one can say anything about them. */
-static void make_glance(struct audit_set *set, const struct gpu_command *command)
+static struct audit_glance make_glance(const struct audit_set *set,
+				       const struct gpu_command *command)
 {
 	const struct audit_check *first = &audit_checks[set->first];
 	const struct audit_check *last = first + set->count - 1;
-	struct audit_glance *glance = &set->glance;
+	struct audit_glance glance = { .ask_mask = UINT32_MAX };
 
 	/* Of two operands one is never meant: the first, without the bits that are asked for. */
-	*glance = (struct audit_glance){ .ask_mask = UINT32_MAX };
 	if (!set->count || last->dword + 2u > command->min_dwords ||
 	    (set->count == 2 && !first->if_mask) || set->count > 2)
-		return;
-	*glance = (struct audit_glance){
+		return glance;
+	glance = (struct audit_glance){
 		.mask = last->mask,
 		.ask_mask = set->count == 2 ? first->if_mask : 0,
 		.ask = set->count == 2 ? first->if_dword : 0,
@@ -136,17 +138,19 @@ static void make_glance(struct audit_set *set, const struct gpu_command *command
 	};
 	assert(last->bytes <= AUDIT_GLANCE_BYTES || last->bytes == SCAN_BYTES_DATA);
 	if (!last->group)
-		return;
+		return glance;
 	/* MI_LOAD_REGISTER_IMM: with up to four dwords behind the header's first two. */
 	assert(set->count == 1 && last->group == 2 && last->dword == 1);
-	glance->ask_mask = 0xfc;
-	glance->again = 2;
+	glance.ask_mask = 0xfc;
+	glance.again = 2;
+	return glance;
 }
 
 static uint8_t make_set(const struct gpu_command *command, uint32_t header)
 {
 	const struct scan_layout *layout = &scan_layouts[command->id];
 	struct audit_set set = { .first = (uint8_t)check_count, .flow = flow_of(command) };
+	struct audit_glance glance;
 
 	/* What is not acted upon touches nothing. */
 	if (command->klass != GPU_COMMAND_EXEC)
@@ -158,8 +162,8 @@ static uint8_t make_set(const struct gpu_command *command, uint32_t header)
 			set.count++;
 		}
 	}
-	make_glance(&set, command);
-	return set.count || set.flow != AUDIT_FLOW_ON ? set_number(&set) : 0;
+	glance = make_glance(&set, command);
+	return set.count || set.flow != AUDIT_FLOW_ON ? set_number(&set, &glance) : 0;
 }
 
 /* ---- The index ------------------------------------------------------------------------------- */
@@ -173,6 +177,7 @@ static void make_rule(struct audit_entry *entry, const struct gpu_command *comma
 		return;
 	if (header < MI_WITH_LENGTH) {
 		assert(!command->length_bits && command->min_dwords == 1 && !entry->set);
+		entry->mask = 0xff;
 		entry->span = 1;
 	} else if (command->length_bits && command->min_dwords <= most) {
 		/* All of the length field, and all of the low byte, are what they seem. */

@@ -32,10 +32,10 @@ static inline bool audit_is_plain(const struct audit_entry *entry, uint32_t head
 	return (uint16_t)((header & entry->mask) - entry->least) < entry->span;
 }
 
-/* Dwords of the plain command at @header, which is not below MI_WITH_LENGTH. */
+/* Dwords of the plain command at @header. */
 static inline uint32_t audit_plain_dwords(uint32_t header)
 {
-	return (header & 0xff) + 2;
+	return (header & 0xff) + 2 - (header < MI_WITH_LENGTH);
 }
 
 /* One operand to look at. */
@@ -79,7 +79,6 @@ enum audit_flow {
 struct audit_set {
 	uint8_t first, count; /* in audit_checks[] */
 	uint8_t flow;
-	struct audit_glance glance;
 };
 
 #define AUDIT_SETS   32u
@@ -87,6 +86,7 @@ struct audit_set {
 
 extern struct audit_entry audit_index[GPU_ENGINES][1u << 16];
 extern struct audit_set audit_sets[AUDIT_SETS];
+extern struct audit_glance audit_glances[AUDIT_SETS]; /* of each set */
 extern struct audit_check audit_checks[AUDIT_CHECKS];
 
 /* Fills them in, the first time; any thread. */

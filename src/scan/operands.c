@@ -98,16 +98,17 @@ enum gpu_fault_kind operands_check(const struct scan_audit *audit, const struct 
 
 /* ---- Many at a time -------------------------------------------------------------------------- */
 
-/* The vGPU's limits, as a glance wants them. */
+/* So many commands at a time. */
+#define PLACES 128u
+
+/* Where AUDIT_GLANCE_BYTES are inside the vGPU's share: `room` places from `first` on. */
 struct reach {
-	/* Where AUDIT_GLANCE_BYTES are inside: `room` places from `first` on. */
 	uint64_t first[SCAN_SHARE_RANGES], room[SCAN_SHARE_RANGES];
-	const uint64_t *writable;
 };
 
 static struct reach make_reach(const struct scan_audit *audit)
 {
-	struct reach reach = { .writable = audit->writable };
+	struct reach reach;
 
 	for (unsigned int i = 0; i < SCAN_SHARE_RANGES; i++) {
 		uint64_t bytes = audit->share[i].end - audit->share[i].first;
@@ -127,52 +128,105 @@ static inline bool is_inside(const struct reach *reach, uint64_t address)
 	return false;
 }
 
-_Static_assert(!(SCAN_REGISTER_BYTES & (SCAN_REGISTER_BYTES - 1)), "two offsets compared at once");
-
-/*
- * True: in order.  False: nobody knows.  Bits of a register's dword that are no part of its offset
- * are not masked: such a command is one for operands_check().
- */
-static inline bool passes(const struct reach *reach, const struct audit_glance *glance,
-			  const uint32_t *dw)
-{
-	uint32_t offset, again;
-	uint64_t address;
-
-	if (unlikely(dw[glance->ask] & glance->ask_mask))
-		return false;
-	if (glance->is_register) {
-		offset = dw[glance->dword];
-		again = dw[glance->dword + (dw[0] & glance->again)];
-		return (offset | again) < SCAN_REGISTER_BYTES &&
-		       is_writable(reach->writable, offset) && is_writable(reach->writable, again);
-	}
-	memcpy(&address, &dw[glance->dword], sizeof(address));
-	return is_inside(reach, address & glance->mask);
-}
-
 /* Out of the way: those that a glance does not settle are few. */
-static __attribute__((noinline)) bool is_in_order(const struct scan_audit *audit,
-						  const struct audit_set *set, const uint32_t *dw)
+static __attribute__((noinline)) bool is_in_order(const struct scan_audit *audit, uint8_t set,
+						  const uint32_t *dw)
 {
 	struct gpu_audit_finding finding;
 
-	return operands_check(audit, set, dw, audit_plain_dwords(dw[0]), &finding) ==
+	return operands_check(audit, &audit_sets[set], dw, audit_plain_dwords(dw[0]), &finding) ==
 	       GPU_FAULT_NONE;
 }
 
-size_t operands_check_many(const struct scan_audit *audit, const struct audit_entry *index,
-			   const uint32_t *dwords, const uint16_t *places, size_t count)
+/* A command to be looked at: where, and for what. */
+struct place {
+	uint16_t at;
+	uint16_t set;
+};
+
+/*
+ * Those that name an address, and those that name a register: a loop over only one kind has nothing
+ * to guess, which would cost more than the look itself.
+ */
+struct sorted {
+	size_t addresses, registers;
+	struct place address[PLACES + 1], reg[PLACES + 1]; /* one to spare: see sort() */
+};
+
+/* Without a branch, too: each is put into both, to stay in one. */
+static void sort(struct sorted *sorted, const struct audit_entry *index, const uint32_t *dwords,
+		 const uint16_t *places, size_t count)
+{
+	size_t registers = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct place place = { places[i], index[dwords[places[i]] >> 16].set };
+
+		sorted->address[i - registers] = place;
+		sorted->reg[registers] = place;
+		registers += audit_glances[place.set].is_register;
+	}
+	sorted->addresses = count - registers;
+	sorted->registers = registers;
+}
+
+static bool addresses_in_order(const struct scan_audit *audit, const struct reach *reach,
+			       const uint32_t *dwords, const struct sorted *sorted)
+{
+	for (size_t i = 0; i < sorted->addresses; i++) {
+		const uint32_t *dw = &dwords[sorted->address[i].at];
+		const struct audit_glance *glance = &audit_glances[sorted->address[i].set];
+		uint64_t address;
+
+		memcpy(&address, &dw[glance->dword], sizeof(address));
+		if (likely(!(dw[glance->ask] & glance->ask_mask) &&
+			   is_inside(reach, address & glance->mask)))
+			continue;
+		if (!is_in_order(audit, (uint8_t)sorted->address[i].set, dw))
+			return false;
+	}
+	return true;
+}
+
+_Static_assert(!(SCAN_REGISTER_BYTES & (SCAN_REGISTER_BYTES - 1)), "two offsets compared at once");
+
+/*
+ * Bits of a register's dword that are no part of its offset are not masked: such a command is one
+ * for operands_check().
+ */
+static bool registers_in_order(const struct scan_audit *audit, const uint32_t *dwords,
+			       const struct sorted *sorted)
+{
+	for (size_t i = 0; i < sorted->registers; i++) {
+		const uint32_t *dw = &dwords[sorted->reg[i].at];
+		const struct audit_glance *glance = &audit_glances[sorted->reg[i].set];
+		uint32_t offset = dw[glance->dword];
+		uint32_t again = dw[glance->dword + (dw[0] & glance->again)];
+
+		if (likely(!(dw[glance->ask] & glance->ask_mask) &&
+			   (offset | again) < SCAN_REGISTER_BYTES &&
+			   is_writable(audit->writable, offset) &&
+			   is_writable(audit->writable, again)))
+			continue;
+		if (!is_in_order(audit, (uint8_t)sorted->reg[i].set, dw))
+			return false;
+	}
+	return true;
+}
+
+bool operands_in_order(const struct scan_audit *audit, const struct audit_entry *index,
+		       const uint32_t *dwords, const uint16_t *places, size_t count)
 {
 	struct reach reach = make_reach(audit);
-	size_t i;
+	struct sorted sorted;
+	size_t some;
 
-	for (i = 0; i < count; i++) {
-		const uint32_t *dw = &dwords[places[i]];
-		const struct audit_set *set = &audit_sets[index[dw[0] >> 16].set];
-
-		if (unlikely(!passes(&reach, &set->glance, dw)) && !is_in_order(audit, set, dw))
-			break;
+	for (; count; places += some, count -= some) {
+		some = MIN(count, PLACES);
+		sort(&sorted, index, dwords, places, some);
+		if (!addresses_in_order(audit, &reach, dwords, &sorted) ||
+		    !registers_in_order(audit, dwords, &sorted))
+			return false;
 	}
-	return i;
+	return true;
 }

@@ -13,12 +13,9 @@ enum gpu_fault_kind operands_check(const struct scan_audit *audit, const struct 
 				   const uint32_t *dw, uint32_t dwords,
 				   struct gpu_audit_finding *finding);
 
-/*
- * The same for @count plain commands at @places in @dwords.  Returns how many are in order before
- * the first that is not.
- */
-size_t operands_check_many(const struct scan_audit *audit, const struct audit_entry *index,
-			   const uint32_t *dwords, const uint16_t *places, size_t count);
+/* True when the operands of @count plain commands, at @places in @dwords, are in order. */
+bool operands_in_order(const struct scan_audit *audit, const struct audit_entry *index,
+		       const uint32_t *dwords, const uint16_t *places, size_t count);
 
 /* Says @kind in @finding, and returns it. */
 static inline enum gpu_fault_kind operands_refuse(struct gpu_audit_finding *finding,

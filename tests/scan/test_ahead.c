@@ -15,10 +15,11 @@
 #include "scan/ahead.h"
 #include "tests/support/random.h"
 
-#define LOW_END	   0x00100000u
-#define HIGH	   0x10000000u
-#define HIGH_END   0x30000000u
-#define MAX_DWORDS 5000u
+#define LOW_END	      0x00100000u
+#define HIGH	      0x10000000u
+#define HIGH_END      0x30000000u
+#define MAX_DWORDS    5000u
+#define PIPE_CONTROLS 341u /* of six dwords, as many as are gone over at a time */
 
 static const struct gpu_range share[2] = { { 0, LOW_END }, { HIGH, HIGH_END } };
 static uint64_t writable[SCAN_REGISTER_WORDS];
@@ -249,22 +250,22 @@ static void broken_streams_get_the_careful_verdict(void **state)
 	assert_true(kinds[GPU_FAULT_REGISTER] > 100);
 }
 
-/* One command after the other at the place where the second walk begins. */
-static void the_second_walk_begins_anywhere(void **state)
+/* One command after the other where the second walk begins, and where the third does. */
+static void the_other_walks_begin_anywhere(void **state)
 {
 	for (uint32_t round = 0; round < 2000; round++) {
 		struct gpu_audit_window window = window_of(GPU_RCS, 512);
-		uint32_t middle = 256 - 20 + round % 40;
+		uint32_t at = 512 / 3 * (1 + round % 2) - 20 + round / 2 % 40;
 
 		seed = 0x9e3779b97f4a7c15ull * (round + 7);
 		make_stream(GPU_RCS, window.count, 0);
 		/* A store whose data look like commands, which no audit would pass. */
-		stream[middle] = 0x10400000 | 0x80;
-		stream[middle + 1] = 0x1000;
-		stream[middle + 2] = 0;
+		stream[at] = 0x10400000 | 0x80;
+		stream[at + 1] = 0x1000;
+		stream[at + 2] = 0;
 		for (uint32_t i = 3; i < 0x82; i += 3) {
-			stream[middle + i] = 0x11000001;
-			stream[middle + i + 1] = random32() % 2 ? 0x941c : 0x2600;
+			stream[at + i] = 0x11000001;
+			stream[at + i + 1] = random32() % 2 ? 0x941c : 0x2600;
 		}
 		expect_same(&window);
 	}
@@ -285,8 +286,8 @@ static void what_an_operand_means_is_looked_at(void **state)
 		{ 0x01004000, LOW_END - 8, GPU_FAULT_NONE }, /* at the end of the share */
 	};
 
-	for (uint32_t i = 0; i < ARRAY_SIZE(other) * 85; i++) {
-		struct gpu_audit_window window = window_of(GPU_RCS, 85 * 6);
+	for (uint32_t i = 0; i < ARRAY_SIZE(other) * PIPE_CONTROLS; i++) {
+		struct gpu_audit_window window = window_of(GPU_RCS, PIPE_CONTROLS * 6);
 
 		memset(stream, 0, sizeof(stream));
 		for (uint32_t at = 0; at < window.count; at += 6) {
@@ -305,7 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_in_order_are_passed),
 		cmocka_unit_test(broken_streams_get_the_careful_verdict),
-		cmocka_unit_test(the_second_walk_begins_anywhere),
+		cmocka_unit_test(the_other_walks_begin_anywhere),
 		cmocka_unit_test(what_an_operand_means_is_looked_at),
 	};
 
