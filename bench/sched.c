@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "bench/bench.h"
+#include "bench/newcomer.h"
 #include "bench/player.h"
 #include "bench/turns.h"
 #include "cmd/arbiter_client.h"
@@ -30,6 +31,7 @@
 #define WORKERS_MAX 8u
 #define WARM_UP_NS  (200 * NSEC_PER_MSEC)
 #define SWITCHES    20000u
+#define NEWCOMINGS  500u
 #define SUM_ROUNDS  9
 #define SUM_NS	    (600 * NSEC_PER_MSEC)
 
@@ -379,6 +381,17 @@ static void ping_pong(struct bench_samples *samples)
 	end_process(&pid);
 }
 
+/* Ends the two workers when they have taken @count samples. */
+static void await_samples(uint32_t count)
+{
+	for (int i = 0; i < 3000 && atomic_load(&board->sample_count) < count; i++)
+		pause_ns(10 * NSEC_PER_MSEC);
+	for (unsigned int i = 0; i < 2; i++)
+		end_process(&workers[i]);
+	if (atomic_load(&board->sample_count) < count)
+		bench_die("fewer than %u samples in 30 s", count);
+}
+
 static void bench_switch(FILE *jsonl)
 {
 	struct bench_samples ours, futex;
@@ -392,12 +405,7 @@ static void bench_switch(FILE *jsonl)
 		if (!workers[i])
 			be_switcher(i);
 	}
-	for (int i = 0; i < 3000 && atomic_load(&board->sample_count) < SWITCHES; i++)
-		pause_ns(10 * NSEC_PER_MSEC);
-	for (unsigned int i = 0; i < 2; i++)
-		end_process(&workers[i]);
-	if (atomic_load(&board->sample_count) < SWITCHES)
-		bench_die("fewer than %u switches in 30 s", SWITCHES);
+	await_samples(SWITCHES);
 	for (uint32_t i = 0; i < SWITCHES; i++)
 		bench_sample(&ours, board->samples[i]);
 	ping_pong(&futex);
@@ -412,6 +420,72 @@ static void bench_switch(FILE *jsonl)
 			    });
 	bench_samples_fini(&ours);
 	bench_samples_fini(&futex);
+}
+
+/* ---- A newcomer
+ * ---------------------------------------------------------------------------- */
+
+/* In the child, to its end. */
+static _Noreturn void be_newcomer(void)
+{
+	struct newcomer_config config = {
+		.driver_cpu = driver_cpu,
+		.count = NEWCOMINGS,
+		.samples_ns = board->samples,
+		.taken = &board->sample_count,
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (arbiter_join(lease_path, "newcomer", 1, 0, &config.lease) < 0)
+		_exit(1);
+	newcomer_run(&config);
+}
+
+/* The same. */
+static _Noreturn void be_holder(void)
+{
+	struct sched_lease *lease;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (arbiter_join(lease_path, "holder", 1, 0, &lease) < 0)
+		_exit(1);
+	holder_run(lease);
+}
+
+static void sample_newcomer(struct bench_samples *samples, bool beside_holder)
+{
+	memset(board, 0, sizeof(*board));
+	workers[0] = beside_holder ? fork() : 0;
+	if (beside_holder && !workers[0])
+		be_holder();
+	pause_ns(WARM_UP_NS);
+	workers[1] = fork();
+	if (!workers[1])
+		be_newcomer();
+	await_samples(NEWCOMINGS);
+	bench_samples_init(samples, NEWCOMINGS);
+	for (uint32_t i = 0; i < NEWCOMINGS; i++)
+		bench_sample(samples, board->samples[i]);
+}
+
+static void bench_newcomer(FILE *jsonl)
+{
+	struct bench_samples beside, alone;
+
+	sample_newcomer(&beside, true);
+	sample_newcomer(&alone, false);
+	bench_report(jsonl, &(struct bench_result){
+				    .name = "sched.newcomer",
+				    .unit = "us",
+				    .value = bench_percentile_us(&beside, 50),
+				    .p99 = bench_percentile_us(&beside, 99),
+				    .baseline = { "a short slice of another", 2000 },
+				    .limit = { "the lane free", bench_percentile_us(&alone, 50) },
+			    });
+	printf("%-32s nine of ten waited no longer than %.0f us; the lane free: %.0f us\n", "",
+	       bench_percentile_us(&beside, 90), bench_percentile_us(&alone, 90));
+	bench_samples_fini(&beside);
+	bench_samples_fini(&alone);
 }
 
 int main(int argc, char **argv)
@@ -438,6 +512,7 @@ int main(int argc, char **argv)
 	start_arbiter("fair");
 	bench_table_head();
 	bench_switch(jsonl);
+	bench_newcomer(jsonl);
 	for (size_t n = 0; n < ARRAY_SIZE(crowds); n++)
 		bench_jain(jsonl, crowds[n], (crowds[n] < WORKERS_MAX ? 4 : 10) * NSEC_PER_SEC);
 	bench_weights(jsonl);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/core_slice.h"
 #include "cmd/arbiter_client.h"
 #include "cmd/process.h"
 #include "cmd/sandbox.h"
@@ -312,6 +313,18 @@ static void a_lane_ends_while_it_waits(void **state)
 	close(fd);
 }
 
+static void the_arbiter_asks_for_short_slices(void **state)
+{
+	int64_t usual = core_slice_of(0), own = core_slice_of(arbiter_pid);
+
+	assert_true(usual >= 0 && own >= 0);
+	if (!usual) {
+		print_message("skipped: a kernel before 6.12 keeps no slice of a thread's own\n");
+		skip();
+	}
+	assert_true(own < usual);
+}
+
 static int run(const char *line)
 {
 	char text[4096];
@@ -359,6 +372,7 @@ int main(int argc, char **argv)
 		with_arbiter(one_that_never_stops_is_put_back),
 		with_arbiter(the_arbiter_ends_while_one_waits),
 		with_arbiter(a_lane_ends_while_it_waits),
+		with_arbiter(the_arbiter_asks_for_short_slices),
 		with_arbiter(command_lines),
 	};
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* A newcomer and a holder of a lane; see newcomer.h. */
+#include "bench/newcomer.h"
+
+#include <time.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "sched/sched.h"
+
+/* Pauses are of different lengths, lest they fall in step with the kernel's ticks. */
+#define PAUSE_NS      (7 * NSEC_PER_MSEC)
+#define PAUSE_MORE_NS (4 * NSEC_PER_MSEC)
+#define LOOK_NS	      (50 * NSEC_PER_USEC)
+
+static struct sched_entity entity;
+static _Atomic uint64_t stepped_ns;
+
+static void pause_ns(uint64_t ns)
+{
+	const struct timespec ts = { .tv_nsec = (long)ns };
+
+	nanosleep(&ts, NULL);
+}
+
+static enum sched_step step(struct sched_entity *self, uint64_t deadline_ns)
+{
+	atomic_store(&stepped_ns, clock_now_ns());
+	return SCHED_STEP_IDLE;
+}
+
+static uint32_t take_sample(void)
+{
+	uint64_t kicked_ns = clock_now_ns();
+
+	atomic_store(&stepped_ns, 0);
+	sched_kick(&entity);
+	while (!atomic_load(&stepped_ns))
+		pause_ns(LOOK_NS);
+	return (uint32_t)(atomic_load(&stepped_ns) - kicked_ns);
+}
+
+_Noreturn void newcomer_run(const struct newcomer_config *config)
+{
+	struct sched_lane *lane;
+
+	bench_pin(config->driver_cpu);
+	if (sched_lane_create("lane", &lane))
+		bench_die("no lane");
+	sched_lane_set_lease(lane, config->lease);
+	entity.step = step;
+	sched_add(lane, &entity);
+	for (uint32_t i = 0; i < config->count; i++) {
+		pause_ns(PAUSE_NS + i * 7919ull * NSEC_PER_USEC % PAUSE_MORE_NS);
+		config->samples_ns[i] = take_sample();
+		atomic_store(config->taken, i + 1);
+	}
+	for (;;)
+		pause_ns(PAUSE_NS);
+}
+
+_Noreturn void holder_run(struct sched_lease *lease)
+{
+	if (!sched_lease_acquire(lease))
+		bench_die("no lease");
+	for (;;) {
+		while (clock_now_ns() < sched_lease_slice_end_ns(lease))
+			;
+		sched_lease_yield(lease);
+	}
+}
