@@ -3,7 +3,8 @@
  * What the audit of privileged commands costs, beside what anybody would have to do: copy the
  * bytes, and find out where commands begin.  64 KiB that stay in the cache, and 64 MiB that come
  * from memory: there each page is copied into a window, the next being asked for, and audited in
- * it, as the streamer does, a MiB at a time, which is short beside a scheduler's slice.
+ * it, as the streamer does, a MiB at a time, which is short beside a scheduler's slice.  Pages cut
+ * commands, as they do in a driver's buffer: what is not whole is looked at with the next page.
  *
  *   bench-scan [JSONL]
  *
@@ -21,6 +22,7 @@
 #define CACHE_BYTES   (64u << 10)
 #define MEMORY_BYTES  (64u << 20)
 #define WINDOW_DWORDS 1024u
+#define LEFT_DWORDS   256u /* more than any command of the stream has */
 #define CACHE_ROUNDS  400u
 #define PIECE_BYTES   (1u << 20)
 #define MEMORY_ROUNDS 256u
@@ -30,7 +32,7 @@
 
 static uint64_t writable[SCAN_REGISTER_WORDS];
 static struct scan_audit audit;
-static volatile uint64_t sink;
+static volatile uint32_t sink;
 
 /* ---- The stream ------------------------------------------------------------------------------ */
 
@@ -104,7 +106,8 @@ static uint64_t make_stream(uint32_t *dwords, uint32_t count)
 
 /* ---- The walks ------------------------------------------------------------------------------- */
 
-static void walk_audit(const uint32_t *dwords, uint32_t count)
+/* Each returns where it stopped: at a command that is not whole, or behind one. */
+static uint32_t walk_audit(const uint32_t *dwords, uint32_t count)
 {
 	const struct gpu_audit_window window = {
 		.engine = GPU_RCS,
@@ -113,16 +116,18 @@ static void walk_audit(const uint32_t *dwords, uint32_t count)
 		.count = count,
 	};
 	struct gpu_audit_finding finding;
+	uint32_t at = audit.audit.ops->scan(&audit.audit, &window, &finding);
 
-	if (audit.audit.ops->scan(&audit.audit, &window, &finding) != count)
+	if (finding.kind != GPU_FAULT_NONE)
 		bench_die("the stream is refused: %s at 0x%llx", gpu_fault_name(finding.kind),
 			  (unsigned long long)finding.address);
+	return at;
 }
 
 /* The least anybody does: a length from a table, on to the next header. */
 static uint8_t bias[1u << 16], mask[1u << 16];
 
-static void walk_headers(const uint32_t *dwords, uint32_t count)
+static uint32_t walk_headers(const uint32_t *dwords, uint32_t count)
 {
 	uint32_t at = 0;
 
@@ -131,7 +136,7 @@ static void walk_headers(const uint32_t *dwords, uint32_t count)
 
 		at += (header & mask[header >> 16]) + bias[header >> 16];
 	}
-	sink += at;
+	return at;
 }
 
 /* As command parsers in kernels do it: opcodes in the chains of a hash table. */
@@ -162,7 +167,7 @@ static uint32_t hash_of(uint32_t opcode)
 	return (opcode * 0x61c88647u) >> 23;
 }
 
-static void walk_hash(const uint32_t *dwords, uint32_t count)
+static uint32_t walk_hash(const uint32_t *dwords, uint32_t count)
 {
 	uint32_t at = 0;
 
@@ -174,7 +179,7 @@ static void walk_hash(const uint32_t *dwords, uint32_t count)
 			node = node->next;
 		at += node ? gpu_command_dwords(node->command, header) : 1;
 	}
-	sink += at;
+	return at;
 }
 
 static void make_tables(void)
@@ -201,23 +206,21 @@ static void make_tables(void)
 
 enum way { WAY_COPY, WAY_WINDOW, WAY_AUDIT, WAY_HEADERS, WAY_HASH, WAYS };
 
-static uint32_t window_copy[WINDOW_DWORDS];
+/* What is left of one page, and the next. */
+static uint32_t window_copy[LEFT_DWORDS + WINDOW_DWORDS];
 static uint32_t *elsewhere; /* MEMORY_BYTES for plain copies */
 
-static void walk(enum way way, const uint32_t *dwords, uint32_t count)
+static uint32_t walk(enum way way, const uint32_t *dwords, uint32_t count)
 {
 	switch (way) {
 	case WAY_AUDIT:
-		walk_audit(dwords, count);
-		break;
+		return walk_audit(dwords, count);
 	case WAY_HEADERS:
-		walk_headers(dwords, count);
-		break;
+		return walk_headers(dwords, count);
 	case WAY_HASH:
-		walk_hash(dwords, count);
-		break;
+		return walk_hash(dwords, count);
 	default:
-		break;
+		return count;
 	}
 }
 
@@ -232,7 +235,7 @@ static uint64_t sample_cache(enum way way, const uint32_t *stream, unsigned int 
 			memcpy(to, stream, CACHE_BYTES);
 			__asm__ volatile("" : : "r"(to) : "memory");
 		} else {
-			walk(way, stream, CACHE_BYTES / 4);
+			sink = walk(way, stream, CACHE_BYTES / 4);
 		}
 	}
 	return clock_now_ns() - start;
@@ -249,29 +252,38 @@ static void flush(const uint32_t *stream, size_t bytes)
 }
 
 /* Each page into the window, and there, unless it is only to be copied, walked over. */
+static void go_over(enum way way, const uint32_t *stream)
+{
+	uint32_t left = 0, over = 0, stopped;
+
+	for (size_t at = 0; at < PIECE_BYTES / 4; at += WINDOW_DWORDS) {
+		uint32_t *page = &window_copy[LEFT_DWORDS];
+
+		if (way == WAY_WINDOW)
+			memcpy(page, &stream[at], PAGE_BYTES);
+		else
+			copy_and_ask(page, &stream[at], PAGE_BYTES, &stream[at + WINDOW_DWORDS]);
+		__asm__ volatile("" : : "r"(window_copy) : "memory");
+		stopped = over + walk(way, page - left + over, left + WINDOW_DWORDS - over);
+		over = stopped > left + WINDOW_DWORDS ? stopped - left - WINDOW_DWORDS : 0;
+		left = over ? 0 : left + WINDOW_DWORDS - stopped;
+		memcpy(page - left, page + WINDOW_DWORDS - left, left * sizeof(*page));
+	}
+}
+
 static uint64_t sample_memory(enum way way, const uint32_t *stream, unsigned int round)
 {
-	uint64_t start;
-
 	size_t piece = (size_t)(round * WAYS + way) * PIECE_BYTES % MEMORY_BYTES / 4;
+	uint64_t start;
 
 	stream += piece;
 	flush(stream, PIECE_BYTES);
 	flush(&elsewhere[piece], PIECE_BYTES);
 	start = clock_now_ns();
-	if (way == WAY_COPY) {
+	if (way == WAY_COPY)
 		memcpy(&elsewhere[piece], stream, PIECE_BYTES);
-		return clock_now_ns() - start;
-	}
-	for (size_t at = 0; at < PIECE_BYTES / 4; at += WINDOW_DWORDS) {
-		if (way == WAY_WINDOW)
-			memcpy(window_copy, &stream[at], sizeof(window_copy));
-		else
-			copy_and_ask(window_copy, &stream[at], sizeof(window_copy),
-				     &stream[at + WINDOW_DWORDS]);
-		__asm__ volatile("" : : "r"(window_copy) : "memory");
-		walk(way, window_copy, WINDOW_DWORDS);
-	}
+	else
+		go_over(way, stream);
 	return clock_now_ns() - start;
 }
 
@@ -351,8 +363,8 @@ int main(int argc, char **argv)
 	memset(elsewhere, 1, MEMORY_BYTES);
 	commands = make_stream(stream, CACHE_BYTES / 4);
 	measure_cache(jsonl, stream, (double)commands);
-	for (size_t at = 0; at < MEMORY_BYTES / 4; at += WINDOW_DWORDS)
-		make_stream(&stream[at], WINDOW_DWORDS);
+	for (size_t at = 0; at < MEMORY_BYTES; at += PIECE_BYTES)
+		make_stream(&stream[at / 4], PIECE_BYTES / 4);
 	measure_memory(jsonl, stream);
 	free(stream);
 	free(elsewhere);

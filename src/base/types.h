@@ -53,6 +53,8 @@ static inline iova_t iova(uint64_t v)
 #define MAX(a, b)		     ((a) > (b) ? (a) : (b))
 #define likely(x)		     __builtin_expect(!!(x), 1)
 #define unlikely(x)		     __builtin_expect(!!(x), 0)
+/* @object is written in part, and only that part is read: more than an analyser can see. */
+#define written_in_part(object)	     __asm__("" : "=m"(object))
 #define PRINTF_LIKE(f, a)	     __attribute__((format(printf, f, a)))
 
 #endif

@@ -8,7 +8,7 @@
  * A walk from header to header waits for memory at each step: where the next command begins is
  * known only when this header has been loaded.  So three walks go through the dwords side by side,
  * the second and the third from further on, at something that looks like a command.  That it is one
- * is a guess, and proven when the walk before arrives exactly there; otherwise one walk goes alone.
+ * is a guess, and proven when the walk before arrives exactly there; otherwise that one goes on.
  *
  * A wrong guess of the processor costs it the time of four commands, so it gets little to guess: a
  * step has no branch that is taken where commands are plain, and operands are looked at afterwards.
@@ -22,11 +22,13 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* So many dwords are looked at together for a likely header. */
-#define GROUP_DWORDS 16u
+#define GROUP_DWORDS 8u
 
-/* None that has something to look at is shorter than two dwords, but three may reach out of parts.
+/*
+ * None that has something to look at is shorter than two dwords, but the last of two walks may
+ * reach out of their parts; and each command is put down first, to stay or not.
  */
-#define PLACES_MAX (AHEAD_DWORDS / 2 + 3)
+#define PLACES_MAX (AHEAD_DWORDS / 2 + 2)
 
 struct course {
 	enum gpu_engine engine;
@@ -93,7 +95,7 @@ static ALWAYS_INLINE bool go(const struct course *course, size_t *at, size_t *co
 	return true;
 }
 
-/* Of a command with a length: one below 258 dwords, as all plain ones are. */
+/* Of a command with a length; the few that have something in the second byte are left out. */
 static inline bool is_likely_header(uint32_t dword)
 {
 	return (dword - MI_WITH_LENGTH < 0x80000000 - MI_WITH_LENGTH) & !(dword & 0xff00);
@@ -132,62 +134,81 @@ static size_t likely_command(const struct course *course, size_t at, size_t end)
 	return end;
 }
 
-/* Three walks, which get to *@at; false when one of them stopped, or began where it should not. */
-static bool walk_three(const struct course *course, size_t end, size_t *at, size_t *count)
+/* Keeps the places before @end, those of walks that were on the right way; how many. */
+static size_t keep_places(const struct course *course, size_t count, size_t end)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		course->places[kept] = course->places[i];
+		kept += course->places[i] < end;
+	}
+	return kept;
+}
+
+/* What the walks have come to. */
+struct outcome {
+	size_t at;	   /* where the last one stopped */
+	size_t count;	   /* of places */
+	size_t last_began; /* those from here on are the last one's, in order */
+};
+
+/* Three walks; one that does not arrive where the next began goes on alone. */
+static struct outcome walk_three(const struct course *course, size_t end)
 {
 	size_t second = likely_command(course, end / 3, end);
 	size_t third = likely_command(course, MAX(second, end / 3 * 2), end);
 	size_t a = 0, b = second, c = third, n = 0;
+	struct outcome outcome = { .last_began = third };
 
 	while (a < second && b < third && c < end)
 		if (!step(course, &a, &n) || !step(course, &b, &n) || !step(course, &c, &n))
-			return false;
-	if (!go(course, &a, &n, second) || a != second)
-		return false;
-	if (!go(course, &b, &n, third) || b != third)
-		return false;
-	if (!go(course, &c, &n, end))
-		return false;
-	*at = c;
-	*count = n;
-	return true;
+			break;
+	/* What the others have left, by two where that goes. */
+	while (a < second && b < third)
+		if (!step(course, &a, &n) || !step(course, &b, &n))
+			break;
+	while (b < third && c < end)
+		if (!step(course, &b, &n) || !step(course, &c, &n))
+			break;
+	if (!go(course, &a, &n, second) || a != second) {
+		n = keep_places(course, n, second);
+		outcome.last_began = 0;
+		c = a;
+	} else if (!go(course, &b, &n, third) || b != third) {
+		n = keep_places(course, n, third);
+		outcome.last_began = second;
+		c = b;
+	}
+	go(course, &c, &n, end);
+	outcome.at = c;
+	outcome.count = n;
+	return outcome;
 }
 
-static void walk_alone(const struct course *course, size_t end, size_t *at, size_t *count)
+/*
+ * A command with something to look at of which a part is missing, the last one, is no place: the
+ * walks have come to where it begins.
+ */
+static void leave_out_cut(const struct course *course, struct outcome *outcome)
 {
-	*at = *count = 0;
-	go(course, at, count, end);
-}
+	size_t last = outcome->count, place;
 
-static size_t last_place(const struct course *course, size_t count)
-{
-	size_t last = 0;
-
-	for (size_t i = 1; i < count; i++)
-		if (course->places[i] > course->places[last])
-			last = i;
-	return last;
-}
-
-/* A command with something to look at of which a part is missing is no place; where it begins. */
-static size_t leave_out_cut(const struct course *course, size_t at, size_t *count)
-{
-	size_t last, place;
-
-	if (!*count)
-		return at;
-	last = last_place(course, *count);
-	place = course->places[last];
-	if (place + audit_plain_dwords(course->dwords[place]) != at)
-		return at;
-	course->places[last] = course->places[--*count];
-	return place;
+	while (last && course->places[last - 1] < outcome->last_began)
+		last--;
+	if (!last)
+		return;
+	place = course->places[--last];
+	if (place + audit_plain_dwords(course->dwords[place]) != outcome->at)
+		return;
+	course->places[last] = course->places[--outcome->count];
+	outcome->at = place;
 }
 
 uint32_t audit_ahead(const struct scan_audit *audit, const struct gpu_audit_window *window,
 		     uint32_t from)
 {
-	uint16_t places[PLACES_MAX + 1];
+	uint16_t places[PLACES_MAX];
 	struct course course = {
 		.engine = window->engine,
 		.index = audit_index[window->engine],
@@ -195,15 +216,16 @@ uint32_t audit_ahead(const struct scan_audit *audit, const struct gpu_audit_wind
 		.bytes = (const uint8_t *)&window->dwords[from],
 		.places = places,
 	};
-	size_t dwords = window->count - from, end = MIN(dwords, AHEAD_DWORDS), at, count;
+	size_t dwords = window->count - from;
+	struct outcome outcome;
 
+	written_in_part(places);
 	/* Or the compiler sees that they are the same, and computes one from the other. */
 	__asm__("" : "+r"(course.bytes));
-	if (!walk_three(&course, end, &at, &count))
-		walk_alone(&course, end, &at, &count);
-	if (at > dwords)
-		at = leave_out_cut(&course, at, &count);
-	if (!operands_in_order(audit, course.index, course.dwords, course.places, count))
+	outcome = walk_three(&course, MIN(dwords, AHEAD_DWORDS));
+	if (outcome.at > dwords)
+		leave_out_cut(&course, &outcome);
+	if (!operands_in_order(audit, course.index, course.dwords, places, outcome.count))
 		return from;
-	return from + (uint32_t)at;
+	return from + (uint32_t)outcome.at;
 }

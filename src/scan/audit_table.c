@@ -136,6 +136,7 @@ static struct audit_glance make_glance(const struct audit_set *set,
 		.dword = last->dword,
 		.is_register = last->is_register,
 	};
+	assert(glance.ask < command->min_dwords);
 	assert(last->bytes <= AUDIT_GLANCE_BYTES || last->bytes == SCAN_BYTES_DATA);
 	if (!last->group)
 		return glance;

@@ -150,7 +150,7 @@ struct place {
  */
 struct sorted {
 	size_t addresses, registers;
-	struct place address[PLACES + 1], reg[PLACES + 1]; /* one to spare: see sort() */
+	struct place address[PLACES], reg[PLACES];
 };
 
 /* Without a branch, too: each is put into both, to stay in one. */
@@ -221,6 +221,7 @@ bool operands_in_order(const struct scan_audit *audit, const struct audit_entry 
 	struct sorted sorted;
 	size_t some;
 
+	written_in_part(sorted);
 	for (; count; places += some, count -= some) {
 		some = MIN(count, PLACES);
 		sort(&sorted, index, dwords, places, some);
