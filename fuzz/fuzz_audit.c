@@ -113,7 +113,7 @@ static void make_audit(void)
 /* The bytes over and over, until there are enough for the fast way. */
 static void compare(const uint8_t *data, size_t size, uint8_t choice)
 {
-	static uint32_t dwords[2 * AHEAD_LEAST + RING_BYTES / 4];
+	static uint32_t dwords[AHEAD_LEAST + 2 * RING_BYTES / 4];
 	uint32_t part = (uint32_t)MIN(size, (size_t)RING_BYTES) / 4, fast, careful;
 	struct gpu_audit_window window = {
 		.engine = choice & 3,
