@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A newcomer and a holder of a lane; see newcomer.h. */
+/* A newcomer, and the one beside it; see newcomer.h. */
 #include "bench/newcomer.h"
 
 #include <time.h>
@@ -44,9 +44,10 @@ _Noreturn void newcomer_run(const struct newcomer_config *config)
 {
 	struct sched_lane *lane;
 
-	bench_pin(config->driver_cpu);
+	bench_pin(config->lane_cpu);
 	if (sched_lane_create("lane", &lane))
 		bench_die("no lane");
+	bench_pin(config->driver_cpu);
 	sched_lane_set_lease(lane, config->lease);
 	entity.step = step;
 	sched_add(lane, &entity);
@@ -59,12 +60,13 @@ _Noreturn void newcomer_run(const struct newcomer_config *config)
 		pause_ns(PAUSE_NS);
 }
 
-_Noreturn void holder_run(struct sched_lease *lease)
+_Noreturn void newcomer_beside(struct sched_lease *lease, _Atomic uint32_t *ready)
 {
-	if (!sched_lease_acquire(lease))
+	if (lease && !sched_lease_acquire(lease))
 		bench_die("no lease");
+	atomic_store(ready, 1);
 	for (;;) {
-		while (clock_now_ns() < sched_lease_slice_end_ns(lease))
+		while (!lease || clock_now_ns() < sched_lease_slice_end_ns(lease))
 			;
 		sched_lease_yield(lease);
 	}

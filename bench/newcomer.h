@@ -11,7 +11,8 @@
 struct sched_lease;
 
 struct newcomer_config {
-	struct sched_lease *lease;
+	struct sched_lease *lease; /* NULL: the kernel alone decides */
+	int lane_cpu;
 	int driver_cpu; /* where its work comes from */
 	uint32_t count;
 	uint32_t *samples_ns;	 /* @count times, from a lane's kick to its step */
@@ -21,7 +22,10 @@ struct newcomer_config {
 /* In a process of its own, to its end. */
 _Noreturn void newcomer_run(const struct newcomer_config *config);
 
-/* The same for the one that always has work. */
-_Noreturn void holder_run(struct sched_lease *lease);
+/*
+ * The same for the one that always has work: raises *@ready when it is at work.  @lease NULL: as
+ * above, on the calling thread's core.
+ */
+_Noreturn void newcomer_beside(struct sched_lease *lease, _Atomic uint32_t *ready);
 
 #endif

@@ -425,67 +425,86 @@ static void bench_switch(FILE *jsonl)
 /* ---- A newcomer
  * ---------------------------------------------------------------------------- */
 
-/* In the child, to its end. */
-static _Noreturn void be_newcomer(void)
+/* Who is beside the newcomer, and who decides between them. */
+enum beside { BESIDE_NOBODY, BESIDE_LEASE, BESIDE_KERNEL };
+
+static struct sched_lease *join(enum beside beside)
 {
-	struct newcomer_config config = {
+	struct sched_lease *lease = NULL;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	bench_pin(lane_cpu);
+	if (beside != BESIDE_KERNEL && arbiter_join(lease_path, "bench", 1, 0, &lease) < 0)
+		_exit(1);
+	return lease;
+}
+
+/* In the child, to its end. */
+static _Noreturn void be_newcomer(enum beside beside)
+{
+	const struct newcomer_config config = {
+		.lease = join(beside),
+		.lane_cpu = lane_cpu,
 		.driver_cpu = driver_cpu,
 		.count = NEWCOMINGS,
 		.samples_ns = board->samples,
 		.taken = &board->sample_count,
 	};
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (arbiter_join(lease_path, "newcomer", 1, 0, &config.lease) < 0)
-		_exit(1);
 	newcomer_run(&config);
 }
 
-/* The same. */
-static _Noreturn void be_holder(void)
+static void start_beside(enum beside beside)
 {
-	struct sched_lease *lease;
-
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (arbiter_join(lease_path, "holder", 1, 0, &lease) < 0)
-		_exit(1);
-	holder_run(lease);
+	workers[0] = fork();
+	if (workers[0] < 0)
+		bench_die("fork: %m");
+	if (!workers[0])
+		newcomer_beside(join(beside), &board->ready);
+	for (int i = 0; i < 500 && !atomic_load(&board->ready); i++)
+		pause_ns(10 * NSEC_PER_MSEC);
+	if (!atomic_load(&board->ready))
+		bench_die("nobody works beside the newcomer");
 }
 
-static void sample_newcomer(struct bench_samples *samples, bool beside_holder)
+/* What nine newcomers of ten wait no longer than, in us; *@p99: 99 of 100. */
+static double sample_newcomer(enum beside beside, double *p99)
 {
+	struct bench_samples samples;
+	double us;
+
 	memset(board, 0, sizeof(*board));
-	workers[0] = beside_holder ? fork() : 0;
-	if (beside_holder && !workers[0])
-		be_holder();
-	pause_ns(WARM_UP_NS);
+	if (beside != BESIDE_NOBODY)
+		start_beside(beside);
 	workers[1] = fork();
+	if (workers[1] < 0)
+		bench_die("fork: %m");
 	if (!workers[1])
-		be_newcomer();
+		be_newcomer(beside);
 	await_samples(NEWCOMINGS);
-	bench_samples_init(samples, NEWCOMINGS);
+	bench_samples_init(&samples, NEWCOMINGS);
 	for (uint32_t i = 0; i < NEWCOMINGS; i++)
-		bench_sample(samples, board->samples[i]);
+		bench_sample(&samples, board->samples[i]);
+	us = bench_percentile_us(&samples, 90);
+	*p99 = bench_percentile_us(&samples, 99);
+	bench_samples_fini(&samples);
+	return us;
 }
 
 static void bench_newcomer(FILE *jsonl)
 {
-	struct bench_samples beside, alone;
+	double p99, ignored, leased = sample_newcomer(BESIDE_LEASE, &p99);
+	double by_kernel = sample_newcomer(BESIDE_KERNEL, &ignored);
+	double alone = sample_newcomer(BESIDE_NOBODY, &ignored);
 
-	sample_newcomer(&beside, true);
-	sample_newcomer(&alone, false);
 	bench_report(jsonl, &(struct bench_result){
 				    .name = "sched.newcomer",
 				    .unit = "us",
-				    .value = bench_percentile_us(&beside, 50),
-				    .p99 = bench_percentile_us(&beside, 99),
-				    .baseline = { "a short slice of another", 2000 },
-				    .limit = { "the lane free", bench_percentile_us(&alone, 50) },
+				    .value = leased,
+				    .p99 = p99,
+				    .baseline = { "the kernel's scheduler, no arbiter", by_kernel },
+				    .limit = { "nobody beside it", alone },
 			    });
-	printf("%-32s nine of ten waited no longer than %.0f us; the lane free: %.0f us\n", "",
-	       bench_percentile_us(&beside, 90), bench_percentile_us(&alone, 90));
-	bench_samples_fini(&beside);
-	bench_samples_fini(&alone);
 }
 
 int main(int argc, char **argv)

@@ -185,8 +185,8 @@ static int start_server(struct arbiter_process *p)
 /*
  * The arbiter runs for microseconds, and whoever rang waits for it; a lane's thread on its core
  * runs for milliseconds.  It asks for short slices of that core, and Linux 6.12 or later lets it in
- * at once, where its turn would come with a tick otherwise.  It has no more of the core for that.
- * Older kernels take the wish for good manners.
+ * earlier, where its turn may come with a tick otherwise.  It has no more of the core for that.
+ * Older kernels do as before.
  */
 static void ask_for_short_slices(void)
 {
