@@ -59,4 +59,7 @@ int bench_cpus(int *cpus, int max);
 
 void bench_die(const char *fmt, ...) __attribute__((noreturn)) PRINTF_LIKE(1, 2);
 
+/* Sleeps for @ns. */
+void bench_pause_ns(uint64_t ns);
+
 #endif

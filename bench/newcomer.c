@@ -2,8 +2,6 @@
 /* A newcomer, and the one beside it; see newcomer.h. */
 #include "bench/newcomer.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 #include "bench/bench.h"
 #include "sched/sched.h"
@@ -15,13 +13,6 @@
 
 static struct sched_entity entity;
 static _Atomic uint64_t stepped_ns;
-
-static void pause_ns(uint64_t ns)
-{
-	const struct timespec ts = { .tv_nsec = (long)ns };
-
-	nanosleep(&ts, NULL);
-}
 
 static enum sched_step step(struct sched_entity *self, uint64_t deadline_ns)
 {
@@ -36,7 +27,7 @@ static uint32_t take_sample(void)
 	atomic_store(&stepped_ns, 0);
 	sched_kick(&entity);
 	while (!atomic_load(&stepped_ns))
-		pause_ns(LOOK_NS);
+		bench_pause_ns(LOOK_NS);
 	return (uint32_t)(atomic_load(&stepped_ns) - kicked_ns);
 }
 
@@ -52,12 +43,12 @@ _Noreturn void newcomer_run(const struct newcomer_config *config)
 	entity.step = step;
 	sched_add(lane, &entity);
 	for (uint32_t i = 0; i < config->count; i++) {
-		pause_ns(PAUSE_NS + i * 7919ull * NSEC_PER_USEC % PAUSE_MORE_NS);
+		bench_pause_ns(PAUSE_NS + i * 7919ull * NSEC_PER_USEC % PAUSE_MORE_NS);
 		config->samples_ns[i] = take_sample();
 		atomic_store(config->taken, i + 1);
 	}
 	for (;;)
-		pause_ns(PAUSE_NS);
+		bench_pause_ns(PAUSE_NS);
 }
 
 _Noreturn void newcomer_beside(struct sched_lease *lease, _Atomic uint32_t *ready)

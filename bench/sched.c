@@ -74,13 +74,6 @@ static void clean_up(void)
 	rmdir(folder);
 }
 
-static void pause_ns(uint64_t ns)
-{
-	struct timespec ts = { (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
-
-	nanosleep(&ts, NULL);
-}
-
 /* ---- The arbiter --------------------------------------------------------------------------------
  */
 
@@ -100,7 +93,7 @@ static void start_arbiter(const char *policy)
 		_exit(127);
 	}
 	for (int i = 0; i < 500 && access(lease_path, F_OK); i++)
-		pause_ns(10 * NSEC_PER_MSEC);
+		bench_pause_ns(10 * NSEC_PER_MSEC);
 	if (access(lease_path, F_OK))
 		bench_die("no arbiter came up: is %s the program mediant?", program);
 }
@@ -164,14 +157,14 @@ static double measure(unsigned int count, const uint32_t *weights, uint64_t ns, 
 
 		if (!waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && ended.si_pid)
 			bench_die("a worker or the arbiter ended before its time");
-		pause_ns(NSEC_PER_MSEC);
+		bench_pause_ns(NSEC_PER_MSEC);
 	}
 	atomic_store(&board->go, true);
-	pause_ns(WARM_UP_NS);
+	bench_pause_ns(WARM_UP_NS);
 	start = clock_now_ns();
 	for (unsigned int i = 0; i < count; i++)
 		before[i] = atomic_load(&board->units[i]);
-	pause_ns(ns);
+	bench_pause_ns(ns);
 	for (unsigned int i = 0; i < count; i++) {
 		done[i] = (double)(atomic_load(&board->units[i]) - before[i]) /
 			  ((double)(clock_now_ns() - start) / (double)NSEC_PER_SEC);
@@ -385,7 +378,7 @@ static void ping_pong(struct bench_samples *samples)
 static void await_samples(uint32_t count)
 {
 	for (int i = 0; i < 3000 && atomic_load(&board->sample_count) < count; i++)
-		pause_ns(10 * NSEC_PER_MSEC);
+		bench_pause_ns(10 * NSEC_PER_MSEC);
 	for (unsigned int i = 0; i < 2; i++)
 		end_process(&workers[i]);
 	if (atomic_load(&board->sample_count) < count)
@@ -462,7 +455,7 @@ static void start_beside(enum beside beside)
 	if (!workers[0])
 		newcomer_beside(join(beside), &board->ready);
 	for (int i = 0; i < 500 && !atomic_load(&board->ready); i++)
-		pause_ns(10 * NSEC_PER_MSEC);
+		bench_pause_ns(10 * NSEC_PER_MSEC);
 	if (!atomic_load(&board->ready))
 		bench_die("nobody works beside the newcomer");
 }
